@@ -1,0 +1,272 @@
+//! The one truthful answer to "which PIN works where, and what do I do next?".
+//!
+//! Cardmember, agent and API get the same codes and the same words.
+
+use serde::Serialize;
+
+use crate::{CardState, CardStatus, Locked, ScriptKind, Timestamp};
+
+/// The situation a card's PIN is in. The names are stable: they are part of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdviceCode {
+    CardBlocked,
+    CardInactive,
+    NoPin,
+    PinLocked,
+    PinLockedForLong,
+    PinWornOut,
+    ChipLocked,
+    ChipUnlockWaits,
+    ChipNeedsAttention,
+    ChipHasPrevious,
+    ChipHasNone,
+    ChipConfirming,
+    ChipUnknown,
+    UpToDate,
+}
+
+/// The state of the PIN in one of the two places that check it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceState {
+    None,
+    New,
+    Previous,
+    Unknown,
+    Locked,
+}
+
+/// What to tell, in codes and in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    pub code: AdviceCode,
+    /// The bank's place: cash machines, and shops that ask the bank.
+    pub host: PlaceState,
+    /// The chip's place: shops with the card inserted.
+    pub chip: PlaceState,
+    /// One line, the headline.
+    pub headline: &'static str,
+    /// Which PIN works where.
+    pub where_it_works: &'static str,
+    /// The one thing to do next; empty when there is nothing to do.
+    pub next_step: &'static str,
+}
+
+impl Advice {
+    /// Reads the card's state at a moment.
+    #[must_use]
+    pub fn of(state: &CardState, now: Timestamp) -> Self {
+        let code = code(state, now);
+        let (headline, where_it_works, next_step) = words(code);
+        Self {
+            code,
+            host: host_place(state, now),
+            chip: chip_place(state),
+            headline,
+            where_it_works,
+            next_step,
+        }
+    }
+}
+
+fn code(state: &CardState, now: Timestamp) -> AdviceCode {
+    match state.status {
+        CardStatus::Blocked => return AdviceCode::CardBlocked,
+        CardStatus::Inactive => return AdviceCode::CardInactive,
+        CardStatus::Active => {}
+    }
+    if state.host.version == 0 {
+        return AdviceCode::NoPin;
+    }
+    match state.tries.locked(now) {
+        Some(Locked::InARow) => return AdviceCode::PinLocked,
+        Some(Locked::LongRun { .. }) => return AdviceCode::PinLockedForLong,
+        Some(Locked::ThisPin) => return AdviceCode::PinWornOut,
+        None => {}
+    }
+    chip_code(state)
+}
+
+fn chip_code(state: &CardState) -> AdviceCode {
+    let unblock_waits = state
+        .script
+        .queued
+        .is_some_and(|queued| queued.kind == ScriptKind::UnblockPin);
+    if state.script.needs_attention {
+        return AdviceCode::ChipNeedsAttention;
+    }
+    match state.chip.known() {
+        None if state
+            .script
+            .in_flight
+            .is_some_and(|sent| sent.attempts == 1 && !sent.reversed) =>
+        {
+            AdviceCode::ChipConfirming
+        }
+        None => AdviceCode::ChipUnknown,
+        Some(0) => AdviceCode::ChipHasNone,
+        Some(_) if unblock_waits => AdviceCode::ChipUnlockWaits,
+        Some(_)
+            if state.chip.pin_blocked
+                && state.script.queued.is_none()
+                && state.script.in_flight.is_none() =>
+        {
+            AdviceCode::ChipLocked
+        }
+        Some(version) if version == state.host.version => AdviceCode::UpToDate,
+        Some(_) => AdviceCode::ChipHasPrevious,
+    }
+}
+
+fn host_place(state: &CardState, now: Timestamp) -> PlaceState {
+    if state.host.version == 0 {
+        PlaceState::None
+    } else if state.tries.locked(now).is_some() {
+        PlaceState::Locked
+    } else {
+        PlaceState::New
+    }
+}
+
+fn chip_place(state: &CardState) -> PlaceState {
+    match state.chip.known() {
+        Some(0) => PlaceState::None,
+        Some(_) if state.chip.pin_blocked => PlaceState::Locked,
+        Some(version) if version == state.host.version => PlaceState::New,
+        Some(_) => PlaceState::Previous,
+        None => PlaceState::Unknown,
+    }
+}
+
+fn words(code: AdviceCode) -> (&'static str, &'static str, &'static str) {
+    match code {
+        AdviceCode::CardBlocked => (
+            "This card is blocked.",
+            "Its PIN works nowhere.",
+            "Call the number on the back of the card.",
+        ),
+        AdviceCode::CardInactive => (
+            "This card isn't active yet.",
+            "A PIN works only on an active card.",
+            "Activate the card, then create its PIN.",
+        ),
+        AdviceCode::NoPin => (
+            "This card has no PIN yet.",
+            "There is no PIN to use anywhere.",
+            "Create a PIN.",
+        ),
+        AdviceCode::PinLocked => (
+            "Your PIN is locked after too many wrong tries.",
+            "It works neither at cash machines nor in shops that ask your bank.",
+            "Unlock it here; then insert your card at a cash machine or shop once to free the chip.",
+        ),
+        AdviceCode::PinLockedForLong => (
+            "Your PIN is locked: ten wrong tries within 30 days.",
+            "It works nowhere until the oldest of them is 30 days ago.",
+            "If those tries weren't yours, call the number on the back of the card.",
+        ),
+        AdviceCode::PinWornOut => (
+            "Your PIN is locked: too many wrong tries against this PIN.",
+            "This PIN can't be unlocked any more.",
+            "Set a new PIN.",
+        ),
+        AdviceCode::ChipLocked => (
+            "Your card's chip has locked its PIN.",
+            "At cash machines: your PIN works. In shops, with the card inserted: the chip refuses every PIN.",
+            "Unlock it here; then insert your card at a cash machine or shop once to free the chip.",
+        ),
+        AdviceCode::ChipUnlockWaits => (
+            "Your PIN is unlocked. The chip follows at its next insertion.",
+            "At cash machines: your PIN works now. In shops: after the card was inserted once.",
+            "Insert your card at a cash machine or shop once to free the chip.",
+        ),
+        AdviceCode::ChipNeedsAttention => (
+            "Your card's chip doesn't take the update.",
+            "At cash machines: use your new PIN. In shops, with the card inserted: the previous PIN may still be asked for.",
+            "Call the number on the back of the card: you may need a new card.",
+        ),
+        AdviceCode::ChipHasPrevious => (
+            "Your new PIN is set. Your card's chip still has the previous one.",
+            "At cash machines: use your new PIN. In shops, with the card inserted: use your previous PIN once more. \
+             After that, the new one works everywhere. Tapping doesn't update the card.",
+            "Insert your card in a shop once with the previous PIN, or at a cash machine with the new one.",
+        ),
+        AdviceCode::ChipHasNone => (
+            "Your PIN is set. Your card's chip doesn't have it yet.",
+            "At cash machines: use your PIN now. In shops: after the card was inserted once. \
+             Tapping doesn't update the card.",
+            "Insert your card at a cash machine or shop once.",
+        ),
+        AdviceCode::ChipConfirming => (
+            "Your card was given the new PIN and will confirm it at its next use.",
+            "Use the new PIN everywhere. If a shop terminal refuses it, use the previous PIN there.",
+            "Use your card once more; it then confirms by itself.",
+        ),
+        AdviceCode::ChipUnknown => (
+            "We couldn't confirm that your card has the new PIN.",
+            "At cash machines: use your new PIN. In shops, with the card inserted: try the new PIN; if it is refused, \
+             use the previous one.",
+            "Insert your card once more.",
+        ),
+        AdviceCode::UpToDate => (
+            "Your PIN is up to date everywhere.",
+            "The same PIN works at cash machines and in shops.",
+            "",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChipEvidence, PinReference, SealedPin};
+
+    const NOW: Timestamp = Timestamp(0);
+
+    fn sealed(number: u8) -> SealedPin {
+        SealedPin {
+            kcv: [0; 5],
+            block: [number; 16],
+        }
+    }
+
+    fn inserted(atc: u16, script_commands: u8) -> ChipEvidence {
+        ChipEvidence {
+            atc,
+            contact: true,
+            script_commands,
+            script_failed: false,
+            pin_try_limit_exceeded: false,
+        }
+    }
+
+    #[test]
+    fn the_advice_follows_the_story_of_a_change() {
+        let mut card = CardState::delivered(CardStatus::Active, PinReference::Sealed(sealed(1)), 3);
+        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::UpToDate);
+        card.set_pin(sealed(2), 3);
+        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::ChipHasPrevious);
+        card.chip_spoke(inserted(1, 0));
+        card.script_sent(1);
+        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::ChipConfirming);
+        card.answer_reversed(1);
+        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::ChipUnknown);
+        card.chip_spoke(inserted(2, 1));
+        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::UpToDate);
+    }
+
+    #[test]
+    fn a_locked_pin_is_told_before_anything_about_the_chip() {
+        let mut card = CardState::delivered(CardStatus::Active, PinReference::Sealed(sealed(1)), 3);
+        card.set_pin(sealed(2), 3);
+        for _ in 0..3 {
+            card.tries.charge(NOW);
+        }
+        let advice = Advice::of(&card, NOW);
+        assert_eq!(
+            (advice.code, advice.host),
+            (AdviceCode::PinLocked, PlaceState::Locked)
+        );
+    }
+}
