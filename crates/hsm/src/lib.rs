@@ -1,1 +1,12 @@
-//! Room being built.
+//! The only room with keys.
+//!
+//! [`PaymentHsm`] is the seam: what Pinward asks of a payment HSM, in the vocabulary of the public payment-HSM
+//! APIs. [`KeyAdmin`] is its second half, for people who look after keys. `SoftwareHsm` implements both; it runs
+//! in a process of its own (`serve`), and [`RemoteHsm`] is the client that the rest of the program holds.
+//!
+//! Nothing that crosses the seam is a clear PIN or a clear key. No function takes a decimalisation table, a PVKI,
+//! a PIN reference of the caller's choosing or two cards at once (`docs/architecture.md`, "No oracle").
+
+mod seam;
+
+pub use seam::*;

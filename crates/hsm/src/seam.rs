@@ -1,0 +1,395 @@
+//! What Pinward asks of a payment HSM.
+//!
+//! The calls on the authorisation path take batches and answer item by item, in order: one bad item never
+//! spoils its neighbours.
+
+use async_trait::async_trait;
+use cards::{CardKey, CardRef, Pan, Psn, Scheme, SealedPan, SealedPin, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A card as the HSM needs it: who it is and its authenticated state.
+///
+/// `mac` covers all other fields. Every call that uses a card checks it first and refuses with
+/// [`HsmRefusal::CardTampered`] when the record was edited, swapped or made elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HsmCard {
+    pub key: CardKey,
+    pub pan: SealedPan,
+    pub psn: Psn,
+    /// [`cards::CardState::encode`].
+    pub state: Vec<u8>,
+    pub mac: StateMac,
+}
+
+/// AES-CMAC of a card's identity and encoded state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateMac(pub [u8; 16]);
+
+/// What an HSM says no to. Safe to write to a log; carries no data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum HsmRefusal {
+    #[error("the card's record doesn't carry the HSM's MAC")]
+    CardTampered,
+    /// One answer for every fault of a PIN block, so that nothing can be learnt from it (security.md A2).
+    #[error("the PIN block is not acceptable")]
+    PinBlock,
+    /// Unknown, used, expired, or made for another card, session or operation.
+    #[error("the PIN envelope is not, or no longer, valid")]
+    Envelope,
+    #[error("the back end doesn't offer this function or PIN reference")]
+    Unsupported,
+    #[error("no key with this name and usage")]
+    NoSuchKey,
+    #[error("a key with this name exists already")]
+    KeyExists,
+    #[error("the key block or its components are not acceptable")]
+    KeyBlock,
+    #[error("too many PIN envelopes are open")]
+    Busy,
+}
+
+/// The HSM can't be reached or is broken. For the operator; nothing was evaluated as far as the caller can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("the HSM can't answer: {0}")]
+pub struct HsmFault(pub String);
+
+/// Why a call has no result: refused by the HSM, or not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum HsmError {
+    #[error(transparent)]
+    Refused(#[from] HsmRefusal),
+    #[error(transparent)]
+    Fault(#[from] HsmFault),
+}
+
+/// One answer of a batch.
+pub type Item<T> = Result<T, HsmRefusal>;
+
+/// Name of a key in the HSM's key store (`zpk-demo-acquirer`): 1 to 64 of `a-z 0-9 -`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct KeyName(pub String);
+
+/// How DE52 is formatted and enciphered on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ZonePinFormat {
+    /// ISO 9564 format 0 under a TDES zone PIN key, 8 bytes.
+    Iso0,
+    /// ISO 9564 format 4 under an AES zone PIN key, 16 bytes.
+    Iso4,
+}
+
+/// An enciphered PIN as it arrived from a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZonePin {
+    pub zone_key: KeyName,
+    pub format: ZonePinFormat,
+    /// 8 bytes for [`ZonePinFormat::Iso0`], 16 for [`ZonePinFormat::Iso4`].
+    pub block: Vec<u8>,
+}
+
+/// An application cryptogram with what it was computed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cryptogram {
+    pub scheme: Scheme,
+    pub atc: u16,
+    pub arqc: [u8; 8],
+    /// The cryptogram input of the scheme, unpadded, IAD part included.
+    pub data: Vec<u8>,
+}
+
+/// What to check of one authorisation request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRequest {
+    pub card: HsmCard,
+    pub cryptogram: Option<Cryptogram>,
+    pub pin: Option<ZonePin>,
+}
+
+/// What the check found. `None` where the request had nothing to check.
+///
+/// When a cryptogram is present and wrong, the PIN is not looked at and `pin` is `None`: a PIN is compared only
+/// after proof of the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReply {
+    pub cryptogram_valid: Option<bool>,
+    pub pin: Option<PinVerdict>,
+}
+
+/// The result of comparing one PIN with the card's reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PinVerdict {
+    Match,
+    NoMatch,
+    /// The block is malformed, or under another key: says nothing about the PIN (and is never charged).
+    Unreadable,
+    /// The card has no PIN.
+    NoReference,
+}
+
+/// Issuer authentication data for the chip, with a script when one rides along.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChipAnswerRequest {
+    pub card: HsmCard,
+    pub cryptogram: Cryptogram,
+    /// Card status update for ARPC method 2.
+    pub csu: [u8; 4],
+    pub script: Option<ScriptOrder>,
+}
+
+/// The script to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ScriptOrder {
+    /// `84 24 00 02` with the PIN that is the reference in [`ChipAnswerRequest::card`]'s state.
+    ChangePin,
+    /// `84 24 00 00`.
+    UnblockPin,
+}
+
+/// The chip's answer parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChipAnswer {
+    /// Tag 91: ARPC (4 bytes) and CSU (4 bytes).
+    pub issuer_authentication_data: [u8; 8],
+    /// The complete command APDU for tag 86, without Le.
+    pub script_command: Option<Vec<u8>>,
+}
+
+/// A state to authenticate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateToSeal {
+    pub key: CardKey,
+    pub pan: SealedPan,
+    pub psn: Psn,
+    pub state: Vec<u8>,
+}
+
+/// What an envelope may be used for. Bound into its key, so that one can't stand for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PinOperation {
+    CreatePin,
+    ChangePin,
+    ViewPin,
+}
+
+/// Asks for a PIN envelope: the right to bring in, or take out, PINs of one card once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvelopeRequest {
+    pub card: CardRef,
+    /// SHA-256 of the session's token: the envelope works in this session only.
+    pub session: [u8; 32],
+    pub operation: PinOperation,
+    pub now: Timestamp,
+}
+
+/// What the cardmember's device needs to seal a PIN for the HSM.
+///
+/// `signature` is ECDSA P-256 with SHA-256 (IEEE P1363, 64 bytes) by the HSM's identity key over
+/// `"pinward envelope v1" ‖ nonce ‖ operation name ‖ account ‖ expires (8 bytes, big-endian) ‖ hsm_public`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvelopeOffer {
+    pub nonce: [u8; 16],
+    pub operation: PinOperation,
+    /// 16 random decimal digits that stand for the PAN in the ISO format 4 blocks of this envelope, so that the
+    /// page never holds the PAN. ASCII.
+    pub account: String,
+    pub expires: Timestamp,
+    /// Uncompressed P-256 point of a key made for this envelope, 65 bytes.
+    pub hsm_public: Vec<u8>,
+    pub signature: Vec<u8>,
+}
+
+/// A sealed envelope as it comes back from the device.
+///
+/// Keys: `SHA-256(00000001 ‖ Z ‖ "pinward" ‖ role ‖ device_public ‖ hsm_public ‖ nonce)`, leftmost 16 bytes
+/// (one-step concat KDF, NIST SP 800-56A rev. 3, 5.8.2.1), role being `current`, `new` or `reveal`; Z is the
+/// 32-byte x coordinate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedEnvelope {
+    pub nonce: [u8; 16],
+    pub session: [u8; 32],
+    /// Uncompressed P-256 point of the device's one-time key, 65 bytes.
+    pub device_public: Vec<u8>,
+    /// ISO format 4 block of the current PIN under the `current` key; only for a change.
+    pub current_pin: Option<[u8; 16]>,
+    /// ISO format 4 block of the new PIN under the `new` key; only for create and change.
+    pub new_pin: Option<[u8; 16]>,
+    pub now: Timestamp,
+}
+
+/// How a change of PIN was judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PinChange {
+    /// The current PIN matched; here is the new one for the card's state.
+    Matched(SealedPin),
+    /// It didn't: to be charged before anybody is told.
+    NoMatch,
+}
+
+/// Which PIN to reveal to its cardmember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RevealWhich {
+    /// The host's.
+    Current,
+    /// The one the chip holds, or may hold, from before: needs `version` to be kept in the state.
+    OnChip { version: u32 },
+}
+
+/// A PIN for the device only: ISO format 4 block over the envelope's account under the `reveal` key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevealedPin(pub [u8; 16]);
+
+/// A PIN brought in with a card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportPin {
+    pub pan: Pan,
+    pub pin: ZonePin,
+}
+
+/// What Pinward asks of a payment HSM. Calls answer in the order of their batch.
+#[async_trait]
+pub trait PaymentHsm: Send + Sync {
+    /// Card keys of PANs: HMAC-SHA-256 under the card index key.
+    async fn card_keys(&self, pans: Vec<Pan>) -> Result<Vec<CardKey>, HsmFault>;
+
+    /// Encrypts PANs for the store.
+    async fn seal_pans(&self, pans: Vec<Pan>) -> Result<Vec<SealedPan>, HsmFault>;
+
+    /// Makes the MACs of new card states.
+    async fn seal_states(&self, states: Vec<StateToSeal>) -> Result<Vec<StateMac>, HsmFault>;
+
+    /// Verifies cryptograms and compares online PINs. Charges nothing: the caller commits before it answers (I1).
+    async fn check(&self, requests: Vec<CheckRequest>) -> Result<Vec<Item<CheckReply>>, HsmFault>;
+
+    /// Makes ARPCs and scripts for chips whose cryptogram this batch proves again.
+    async fn answer_chip(&self, requests: Vec<ChipAnswerRequest>) -> Result<Vec<Item<ChipAnswer>>, HsmFault>;
+
+    /// Re-encrypts PINs from a zone key to the PIN storage key, in and out PAN being the same.
+    async fn import_pins(&self, pins: Vec<ImportPin>) -> Result<Vec<Item<SealedPin>>, HsmFault>;
+
+    /// Opens a single-use PIN envelope. It expires [`ENVELOPE_TTL_MS`] after `now`.
+    async fn open_envelope(&self, request: EnvelopeRequest) -> Result<EnvelopeOffer, HsmError>;
+
+    /// Takes a new PIN out of its envelope and seals it for the card's state.
+    async fn create_pin(&self, card: HsmCard, envelope: SealedEnvelope) -> Result<SealedPin, HsmError>;
+
+    /// Compares the current PIN and, only when it matches, seals the new one. One act: the envelope is spent
+    /// either way.
+    async fn change_pin(&self, card: HsmCard, envelope: SealedEnvelope) -> Result<PinChange, HsmError>;
+
+    /// Gives a PIN of the card to the device that opened the envelope.
+    async fn reveal_pin(
+        &self,
+        card: HsmCard,
+        which: RevealWhich,
+        envelope: SealedEnvelope,
+    ) -> Result<RevealedPin, HsmError>;
+
+    /// MAC of the audit chain's head, so that a cut tail or a rewritten chain shows.
+    async fn anchor_audit(&self, sequence: u64, hash: [u8; 32]) -> Result<[u8; 16], HsmFault>;
+}
+
+/// How long an envelope may be open: 120 seconds, in milliseconds.
+pub const ENVELOPE_TTL_MS: i64 = 120_000;
+
+/// What a key is for. One key, one purpose; the key block says which (ANSI X9.143 key usage).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyPurpose {
+    /// `K0`/`K1`: wraps keys that are exchanged with another party.
+    KeyExchange,
+    /// `P0`: zone PIN key, TDES.
+    ZonePinTdes,
+    /// `P0`: zone PIN key, AES.
+    ZonePinAes,
+    /// `E0`: issuer master key for application cryptograms.
+    IssuerCryptogram,
+    /// `E2`: issuer master key for script integrity.
+    IssuerScriptIntegrity,
+    /// `E1`: issuer master key for script confidentiality.
+    IssuerScriptConfidentiality,
+    /// `V2`: Visa PVV key.
+    PinVerificationVisa,
+    /// `P0`, numeric usage kept local: PIN storage key, AES.
+    PinStorage,
+    /// `D0`, local: PAN storage key, AES.
+    PanStorage,
+    /// `M7`, local: card index key (HMAC-SHA-256).
+    CardIndex,
+    /// `M6`, local: MAC over card states and the audit head.
+    RecordMac,
+    /// `S0`, local: the P-256 key that signs envelope offers.
+    EnvelopeIdentity,
+}
+
+/// A key as the inventory shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyInfo {
+    pub name: KeyName,
+    pub purpose: KeyPurpose,
+    pub algorithm: String,
+    /// Check value, upper-case hex.
+    pub kcv: String,
+    pub created: Timestamp,
+}
+
+/// What the personalisation bureau gets for one card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonalisedCard {
+    pub pan: Pan,
+    /// TR-31 blocks under the bureau's key exchange key: ICC master keys for AC, script MAC, script encipherment.
+    pub icc_key_ac: String,
+    pub icc_key_smi: String,
+    pub icc_key_smc: String,
+    /// ISO format 0 block of the chip's first PIN under `zone_key`; `None` when the card is delivered without.
+    pub pin_block: Option<[u8; 8]>,
+}
+
+/// Looking after keys.
+#[async_trait]
+pub trait KeyAdmin: Send + Sync {
+    /// Every key, without its value.
+    async fn keys(&self) -> Result<Vec<KeyInfo>, HsmFault>;
+
+    /// Makes a random key.
+    async fn generate_key(
+        &self,
+        name: KeyName,
+        purpose: KeyPurpose,
+        now: Timestamp,
+    ) -> Result<KeyInfo, HsmError>;
+
+    /// Loads a key exchange key from component files that the HSM reads itself (XOR of 32-byte AES components, hex,
+    /// each with its check value on the second line).
+    async fn load_components(
+        &self,
+        name: KeyName,
+        component_paths: Vec<String>,
+        now: Timestamp,
+    ) -> Result<KeyInfo, HsmError>;
+
+    /// A key as a TR-31 block (version D) under a key exchange key.
+    async fn export_key(&self, name: KeyName, under: KeyName) -> Result<String, HsmError>;
+
+    /// A key from a TR-31 block under a key exchange key; usage and algorithm must fit the purpose.
+    async fn import_key(
+        &self,
+        name: KeyName,
+        purpose: KeyPurpose,
+        block: String,
+        under: KeyName,
+        now: Timestamp,
+    ) -> Result<KeyInfo, HsmError>;
+
+    /// ICC keys and first PIN of a card for the personalisation bureau.
+    async fn personalise(
+        &self,
+        card: HsmCard,
+        under: KeyName,
+        zone_key: KeyName,
+    ) -> Result<PersonalisedCard, HsmError>;
+
+    /// The public half of the envelope identity key: uncompressed P-256 point, 65 bytes.
+    async fn envelope_identity(&self) -> Result<Vec<u8>, HsmError>;
+}
