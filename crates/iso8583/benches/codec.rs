@@ -1,0 +1,2 @@
+//! Parse and build of a typical authorisation request.
+fn main() {}

@@ -1,0 +1,170 @@
+//! Framing: how messages are told apart on a byte stream. Sans-I/O: the caller reads and writes the stream.
+
+use thiserror::Error;
+
+use crate::message::MESSAGE_LEN_MAX;
+
+/// The length header before each message. The length never counts the header itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// 2 bytes, big-endian (jPOS NACChannel and PostChannel, moov). The default.
+    #[default]
+    Binary2,
+    /// 4 ASCII digits (jPOS ASCIIChannel).
+    Ascii4,
+    /// 2 bytes, 4 decimal digits in BCD (jPOS NCCChannel).
+    Bcd2,
+    /// 2 bytes, big-endian, then 2 zero bytes (jPOS VAPChannel).
+    Binary2Zero2,
+}
+
+/// Why a stream cannot be read further. The link is to be closed: there is no place to go on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// A header says more than a message may have.
+    #[error("frame of {got} bytes, at most {max} are read")]
+    TooLong {
+        /// Most bytes a message may have.
+        max: usize,
+        /// Bytes the header announces.
+        got: usize,
+    },
+    /// A header is not of this framing: not digits, or not zero where it must be.
+    #[error("not a length header of this framing")]
+    Header,
+}
+
+impl Framing {
+    /// Bytes in a header.
+    pub fn header_len(self) -> usize {
+        match self {
+            Self::Binary2 | Self::Bcd2 => 2,
+            Self::Ascii4 | Self::Binary2Zero2 => 4,
+        }
+    }
+
+    /// Appends what `write` writes, with its header before it. `write` only appends.
+    ///
+    /// Refuses more than [`MESSAGE_LEN_MAX`] bytes, and leaves the buffer as it was.
+    pub fn append(self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), FrameError> {
+        let begin = out.len();
+        out.resize(begin + self.header_len(), 0);
+        let body = out.len();
+        write(out);
+        let got = out.len().saturating_sub(body);
+        let Some(len) = u16::try_from(got).ok().filter(|_| got <= MESSAGE_LEN_MAX) else {
+            out.truncate(begin);
+            let max = MESSAGE_LEN_MAX;
+            return Err(FrameError::TooLong { max, got });
+        };
+        if let Some(header) = out.get_mut(begin..body) {
+            self.put_header(len, header);
+        }
+        Ok(())
+    }
+
+    fn put_header(self, len: u16, header: &mut [u8]) {
+        let [high, low] = len.to_be_bytes();
+        let digit = |divisor: u16| u8::try_from(len / divisor % 10).expect("a remainder of 10 is one digit");
+        let [d1, d2, d3, d4] = [1000, 100, 10, 1].map(digit);
+        match self {
+            Self::Binary2 => header.copy_from_slice(&[high, low]),
+            Self::Ascii4 => header.copy_from_slice(&[d1, d2, d3, d4].map(|digit| b'0' + digit)),
+            Self::Bcd2 => header.copy_from_slice(&[d1 << 4 | d2, d3 << 4 | d4]),
+            Self::Binary2Zero2 => header.copy_from_slice(&[high, low, 0, 0]),
+        }
+    }
+
+    /// Length announced by a whole header.
+    fn announced(self, header: &[u8]) -> Result<usize, FrameError> {
+        let decimal = |digits: [u8; 4]| {
+            digits.iter().try_fold(0, |len, &digit| match digit {
+                0..=9 => Ok(len * 10 + usize::from(digit)),
+                _ => Err(FrameError::Header),
+            })
+        };
+        let got = match (self, header) {
+            (Self::Binary2, &[high, low]) | (Self::Binary2Zero2, &[high, low, 0, 0]) => {
+                usize::from(u16::from_be_bytes([high, low]))
+            }
+            (Self::Ascii4, &[a, b, c, d]) => decimal([a, b, c, d].map(|digit| digit.wrapping_sub(b'0')))?,
+            (Self::Bcd2, &[high, low]) => decimal([high >> 4, high & 0xF, low >> 4, low & 0xF])?,
+            _ => return Err(FrameError::Header),
+        };
+        if got > MESSAGE_LEN_MAX {
+            let max = MESSAGE_LEN_MAX;
+            return Err(FrameError::TooLong { max, got });
+        }
+        Ok(got)
+    }
+}
+
+/// Collects received bytes and gives whole frames back, as slices of what was collected.
+///
+/// After each push, take frames until there are none: what stays is less than one frame, so the memory is bounded by
+/// one push and [`MESSAGE_LEN_MAX`]. A frame of length zero is a keep-alive: it is skipped.
+#[derive(Clone)]
+pub struct FrameReader {
+    framing: Framing,
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl FrameReader {
+    /// A reader at the beginning of a stream.
+    pub fn new(framing: Framing) -> Self {
+        Self {
+            framing,
+            bytes: Vec::new(),
+            at: 0,
+        }
+    }
+
+    /// Takes bytes received.
+    pub fn push(&mut self, received: &[u8]) {
+        self.bytes.drain(..self.at);
+        self.at = 0;
+        self.bytes.extend_from_slice(received);
+    }
+
+    /// The next whole frame, without its header; `None` until more bytes come.
+    ///
+    /// Refuses a header that is malformed or announces more than [`MESSAGE_LEN_MAX`] bytes, and refuses again when
+    /// asked again.
+    pub fn next_frame(&mut self) -> Result<Option<&[u8]>, FrameError> {
+        let header_len = self.framing.header_len();
+        while let Some(header) = self.unread().get(..header_len) {
+            let end = header_len + self.framing.announced(header)?;
+            if self.unread().len() < end {
+                break;
+            }
+            let begin = self.at + header_len;
+            self.at += end;
+            if begin < self.at {
+                return Ok(self.bytes.get(begin..self.at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the beginning of a frame is waiting for its rest: a peer that closes now, or stalls, cut it short.
+    pub fn is_mid_frame(&self) -> bool {
+        !self.unread().is_empty()
+    }
+
+    fn unread(&self) -> &[u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+}
+
+/// Shows how much waits, never content.
+impl std::fmt::Debug for FrameReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "FrameReader({:?}, {} bytes)",
+            self.framing,
+            self.unread().len()
+        )
+    }
+}
