@@ -1,7 +1,9 @@
 //! What Pinward asks of a payment HSM.
 //!
 //! The calls on the authorisation path take batches and answer item by item, in order: one bad item never
-//! spoils its neighbours.
+//! spoils its neighbours. What holds a PIN block, even an enciphered one, prints without it, so that none lands in a log.
+
+use std::fmt;
 
 use async_trait::async_trait;
 use cards::{CardKey, CardRef, Pan, Psn, Scheme, SealedPan, SealedPin, Timestamp};
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// `mac` covers all other fields. Every call that uses a card checks it first and refuses with
 /// [`HsmRefusal::CardTampered`] when the record was edited, swapped or made elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HsmCard {
     pub key: CardKey,
     pub pan: SealedPan,
@@ -19,6 +21,15 @@ pub struct HsmCard {
     /// [`cards::CardState::encode`].
     pub state: Vec<u8>,
     pub mac: StateMac,
+}
+
+impl fmt::Debug for HsmCard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HsmCard")
+            .field("key", &self.key.row)
+            .field("psn", &self.psn)
+            .finish_non_exhaustive()
+    }
 }
 
 /// AES-CMAC of a card's identity and encoded state.
@@ -48,13 +59,14 @@ pub enum HsmRefusal {
     Busy,
 }
 
-/// The HSM can't be reached or is broken. For the operator; nothing was evaluated as far as the caller can tell.
-#[derive(Debug, thiserror::Error)]
+/// The HSM can't be reached or is broken. For the operator; the caller can't tell whether anything was evaluated,
+/// and must give no answer that depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the HSM can't answer: {0}")]
 pub struct HsmFault(pub String);
 
 /// Why a call has no result: refused by the HSM, or not answered.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum HsmError {
     #[error(transparent)]
     Refused(#[from] HsmRefusal),
@@ -80,12 +92,21 @@ pub enum ZonePinFormat {
 }
 
 /// An enciphered PIN as it arrived from a network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZonePin {
     pub zone_key: KeyName,
     pub format: ZonePinFormat,
     /// 8 bytes for [`ZonePinFormat::Iso0`], 16 for [`ZonePinFormat::Iso4`].
     pub block: Vec<u8>,
+}
+
+impl fmt::Debug for ZonePin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZonePin")
+            .field("zone_key", &self.zone_key.0)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An application cryptogram with what it was computed over.
@@ -156,7 +177,7 @@ pub struct ChipAnswer {
 }
 
 /// A state to authenticate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateToSeal {
     pub key: CardKey,
     pub pan: SealedPan,
@@ -164,7 +185,19 @@ pub struct StateToSeal {
     pub state: Vec<u8>,
 }
 
-/// What an envelope may be used for. Bound into its key, so that one can't stand for another.
+impl fmt::Debug for StateToSeal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateToSeal")
+            .field("key", &self.key.row)
+            .field("psn", &self.psn)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an envelope may be used for.
+///
+/// The HSM keeps it with the envelope's nonce and signs it in the offer, so that one can't stand for another. Its
+/// name in the signature is its snake_case name: `create_pin`, `change_pin`, `view_pin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PinOperation {
@@ -180,13 +213,27 @@ pub struct EnvelopeRequest {
     /// SHA-256 of the session's token: the envelope works in this session only.
     pub session: [u8; 32],
     pub operation: PinOperation,
+    /// Digits that a new PIN must have (the programme's), 4 to 12. Another length is refused as
+    /// [`HsmRefusal::PinBlock`] before anything is compared.
+    pub pin_len_digits: u8,
     pub now: Timestamp,
 }
 
-/// What the cardmember's device needs to seal a PIN for the HSM.
+/// What the cardmember's device needs to seal a PIN for the HSM, or to be shown one.
 ///
-/// `signature` is ECDSA P-256 with SHA-256 (IEEE P1363, 64 bytes) by the HSM's identity key over
-/// `"pinward envelope v1" ‖ nonce ‖ operation name ‖ account ‖ expires (8 bytes, big-endian) ‖ hsm_public`.
+/// `signature` is ECDSA P-256 with SHA-256 by the HSM's identity key, as `r ‖ s`, 32 bytes each, big-endian
+/// (IEEE P1363, what WebCrypto takes), over these bytes:
+///
+/// | part | bytes |
+/// |---|---|
+/// | `pinward envelope v1` | 19, ASCII |
+/// | `nonce` | 16 |
+/// | name of the operation: `create_pin`, `change_pin` or `view_pin` | 10, 10 or 8, ASCII |
+/// | `account` | 16, ASCII digits |
+/// | `expires`, milliseconds since 1970 | 8, big-endian, signed |
+/// | `hsm_public` | 65 |
+///
+/// Vectors: `crates/hsm/vectors/envelope.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvelopeOffer {
     pub nonce: [u8; 16],
@@ -202,10 +249,32 @@ pub struct EnvelopeOffer {
 
 /// A sealed envelope as it comes back from the device.
 ///
-/// Keys: `SHA-256(00000001 ‖ Z ‖ "pinward" ‖ role ‖ device_public ‖ hsm_public ‖ nonce)`, leftmost 16 bytes
-/// (one-step concat KDF, NIST SP 800-56A rev. 3, 5.8.2.1), role being `current`, `new` or `reveal`; Z is the
-/// 32-byte x coordinate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The device makes a one-time P-256 key pair. Z is the x coordinate of the ECDH shared point, 32 bytes,
+/// big-endian. Each key is the leftmost 16 bytes (AES-128) of one SHA-256 (one-step concat KDF, NIST SP 800-56A
+/// rev. 3, 5.8.2.1) over these bytes:
+///
+/// | part | bytes |
+/// |---|---|
+/// | `00 00 00 01` | 4 |
+/// | Z | 32 |
+/// | `pinward` | 7, ASCII |
+/// | role: `current`, `new` or `reveal` | 7, 3 or 6, ASCII |
+/// | `device_public` | 65, uncompressed point (`04 ‖ x ‖ y`) |
+/// | `hsm_public` | 65, uncompressed point |
+/// | `nonce` | 16 |
+///
+/// A PIN travels as ISO 9564-1:2017 format 4 block: PIN field `4 ‖ N ‖ PIN ‖ A…` (8 bytes) and 8 random bytes;
+/// account field `4 ‖ account ‖ 0…` (16 bytes: the account has 16 digits, so its length digit is 4); block
+/// E(E(PIN field) ⊕ account field).
+///
+/// | operation | `current_pin` | `new_pin` | the answer |
+/// |---|---|---|---|
+/// | create | absent | under `new` | |
+/// | change | under `current` | under `new` | |
+/// | view | absent | absent | a block under `reveal` |
+///
+/// Vectors: `crates/hsm/vectors/envelope.json`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedEnvelope {
     pub nonce: [u8; 16],
     pub session: [u8; 32],
@@ -218,13 +287,30 @@ pub struct SealedEnvelope {
     pub now: Timestamp,
 }
 
+impl fmt::Debug for SealedEnvelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedEnvelope")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
 /// How a change of PIN was judged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PinChange {
     /// The current PIN matched; here is the new one for the card's state.
     Matched(SealedPin),
     /// It didn't: to be charged before anybody is told.
     NoMatch,
+}
+
+impl fmt::Debug for PinChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Matched(_) => "Matched(•)",
+            Self::NoMatch => "NoMatch",
+        })
+    }
 }
 
 /// Which PIN to reveal to its cardmember.
@@ -237,8 +323,14 @@ pub enum RevealWhich {
 }
 
 /// A PIN for the device only: ISO format 4 block over the envelope's account under the `reveal` key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevealedPin(pub [u8; 16]);
+
+impl fmt::Debug for RevealedPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RevealedPin(•)")
+    }
+}
 
 /// A PIN brought in with a card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -335,7 +427,7 @@ pub struct KeyInfo {
 }
 
 /// What the personalisation bureau gets for one card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonalisedCard {
     pub pan: Pan,
     /// TR-31 blocks under the bureau's key exchange key: ICC master keys for AC, script MAC, script encipherment.
@@ -344,6 +436,14 @@ pub struct PersonalisedCard {
     pub icc_key_smc: String,
     /// ISO format 0 block of the chip's first PIN under `zone_key`; `None` when the card is delivered without.
     pub pin_block: Option<[u8; 8]>,
+}
+
+impl fmt::Debug for PersonalisedCard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PersonalisedCard")
+            .field("pan", &self.pan)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Looking after keys.
