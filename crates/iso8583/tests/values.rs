@@ -1,0 +1,230 @@
+//! Message types, original data, and the typed values of a few fields.
+
+use iso8583::mti::{Class, Function, MTI_0421_REVERSAL_ADVICE_REPEAT, Mti, Origin};
+use iso8583::original_data::{OriginalData, institution};
+use iso8583::response_code;
+use iso8583::values::{CardEntry, EntryMode, ProcessingCode, TransmissionTime, digits, number};
+
+#[test]
+fn each_message_type_has_its_response() {
+    let check = |request: &str, response: Option<&str>| {
+        let answer = Mti::parse(request.as_bytes()).unwrap().response();
+        assert_eq!(
+            answer.map(|mti| mti.to_string()).as_deref(),
+            response,
+            "{request}"
+        );
+    };
+    check("0100", Some("0110"));
+    check("0101", Some("0110"));
+    check("0120", Some("0130"));
+    check("0200", Some("0210"));
+    check("0220", Some("0230"));
+    check("0400", Some("0410"));
+    check("0401", Some("0410"));
+    check("0420", Some("0430"));
+    check("0421", Some("0430"));
+    check("0800", Some("0810"));
+    check("0802", Some("0812"));
+    check("0803", Some("0812"));
+    for unanswered in ["0110", "0130", "0140", "0810"] {
+        check(unanswered, None);
+    }
+}
+
+#[test]
+fn the_digits_of_a_message_type_have_meanings() {
+    let check = |digits: &[u8], class, function, origin, repeat| {
+        let mti = Mti::parse(digits).unwrap();
+        assert_eq!(
+            (mti.class(), mti.function(), mti.origin(), mti.is_repeat()),
+            (class, function, origin, repeat)
+        );
+    };
+    check(
+        b"0100",
+        Class::Authorisation,
+        Function::Request,
+        Origin::Acquirer,
+        false,
+    );
+    check(
+        b"0210",
+        Class::Financial,
+        Function::Response,
+        Origin::Acquirer,
+        false,
+    );
+    check(
+        b"0302",
+        Class::FileAction,
+        Function::Request,
+        Origin::CardIssuer,
+        false,
+    );
+    check(b"0421", Class::Reversal, Function::Advice, Origin::Acquirer, true);
+    check(
+        b"0532",
+        Class::Reconciliation,
+        Function::AdviceResponse,
+        Origin::CardIssuer,
+        false,
+    );
+    check(
+        b"0643",
+        Class::Administrative,
+        Function::Notification,
+        Origin::CardIssuer,
+        true,
+    );
+    check(
+        b"0720",
+        Class::FeeCollection,
+        Function::Advice,
+        Origin::Acquirer,
+        false,
+    );
+    check(
+        b"0804",
+        Class::NetworkManagement,
+        Function::Request,
+        Origin::Other,
+        false,
+    );
+    check(
+        b"0805",
+        Class::NetworkManagement,
+        Function::Request,
+        Origin::Other,
+        true,
+    );
+}
+
+#[test]
+fn a_message_type_with_a_meaningless_digit_is_refused() {
+    for digits in ["", "010", "01000", "0000", "0900", "0150", "0106", "x100", "0 00"] {
+        assert_eq!(Mti::parse(digits.as_bytes()), None, "{digits:?}");
+    }
+}
+
+#[test]
+fn a_repeat_is_first_sent_as_its_original() {
+    assert_eq!(MTI_0421_REVERSAL_ADVICE_REPEAT.first_sent().to_string(), "0420");
+    assert_eq!(Mti::parse(b"0420").unwrap().first_sent().to_string(), "0420");
+    assert_eq!(Mti::parse(b"0803").unwrap().first_sent().to_string(), "0802");
+}
+
+#[test]
+fn original_data_is_read_and_written() {
+    let field = b"010000004211221615000000012345600000000000";
+    let original = OriginalData::parse(field).unwrap();
+    assert_eq!(original.mti.to_string(), "0100");
+    assert_eq!(&original.trace, b"000042");
+    assert_eq!(&original.transmitted, b"1122161500");
+    assert_eq!(original.acquirer, institution(b"123456").unwrap());
+    assert_eq!(original.forwarder, institution(b"").unwrap());
+    assert_eq!(&original.digits(), field);
+}
+
+#[test]
+fn malformed_original_data_is_refused() {
+    let whole = b"010000004211221615000000012345600000000000";
+    for len in 0..whole.len() {
+        assert_eq!(OriginalData::parse(&whole[..len]), None);
+    }
+    assert_eq!(OriginalData::parse(&[&whole[..], b"0"].concat()), None);
+    assert_eq!(OriginalData::parse(&[b"0900", &whole[4..]].concat()), None);
+    assert_eq!(OriginalData::parse(&[&whole[..41], b" "].concat()), None);
+    assert_eq!(institution(b"123456789012"), None);
+}
+
+#[test]
+fn numbers_are_digits_with_zeros_before() {
+    assert_eq!(&digits::<12>(4000).unwrap(), b"000000004000");
+    assert_eq!(&digits::<6>(999_999).unwrap(), b"999999");
+    assert_eq!(digits::<6>(1_000_000), None);
+    assert_eq!(number(b"000000004000"), Some(4000));
+    assert_eq!(number(b"999999999999999999"), Some(999_999_999_999_999_999));
+    for refused in [&b""[..], b"0000000000000000000", b"12a", b"-1", b" 1"] {
+        assert_eq!(number(refused), None);
+    }
+}
+
+#[test]
+fn a_transmission_time_is_read_within_its_ranges() {
+    let time = TransmissionTime {
+        month: 11,
+        day: 22,
+        hour: 16,
+        minute: 15,
+        second: 9,
+    };
+    assert_eq!(TransmissionTime::parse(b"1122161509"), Some(time));
+    assert_eq!(time.digits().as_ref(), Some(b"1122161509"));
+    for refused in [
+        "0022161509",
+        "1322161509",
+        "1100161509",
+        "1132161509",
+        "1122241509",
+        "1122166009",
+        "1122161560",
+        "112216150",
+        "11221615090",
+        "112216150x",
+    ] {
+        assert_eq!(TransmissionTime::parse(refused.as_bytes()), None, "{refused}");
+    }
+    assert_eq!(TransmissionTime { second: 100, ..time }.digits(), None);
+}
+
+#[test]
+fn processing_codes_and_entry_modes_are_read_and_written() {
+    let code = ProcessingCode::parse(b"012030").unwrap();
+    assert_eq!(
+        code,
+        ProcessingCode {
+            transaction_type: *b"01",
+            from: *b"20",
+            to: *b"30"
+        }
+    );
+    assert_eq!(&code.digits(), b"012030");
+    assert_eq!(ProcessingCode::parse(b"01203"), None);
+    assert_eq!(ProcessingCode::parse(b"01203x"), None);
+    let modes = [
+        (b"011", CardEntry::Manual),
+        (b"051", CardEntry::ContactChip),
+        (b"071", CardEntry::ContactlessChip),
+        (b"100", CardEntry::CardOnFile),
+        (b"801", CardEntry::Fallback),
+        (b"812", CardEntry::Ecommerce),
+        (b"901", CardEntry::MagneticStripe),
+        (b"911", CardEntry::ContactlessMagneticStripe),
+        (b"021", CardEntry::Other(*b"02")),
+    ];
+    for (field, card) in modes {
+        let mode = EntryMode::parse(field).unwrap();
+        assert_eq!(
+            mode,
+            EntryMode {
+                card,
+                pin_capability: field[2]
+            }
+        );
+        assert_eq!(&mode.digits(), field);
+    }
+    assert_eq!(EntryMode::parse(b"05"), None);
+    assert_eq!(EntryMode::parse(b"05x"), None);
+}
+
+#[test]
+fn response_codes_have_titles() {
+    assert_eq!(
+        response_code::title(&response_code::RESPONSE_55_INCORRECT_PIN),
+        Some("incorrect PIN")
+    );
+    assert_eq!(response_code::title(b"00"), Some("approved"));
+    assert_eq!(response_code::title(b"ZZ"), None);
+    assert_eq!(response_code::title(b""), None);
+}
