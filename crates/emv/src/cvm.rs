@@ -1,5 +1,8 @@
 //! Cardholder verification: the chip's list of methods (tag 8E) and what the terminal reports (tag 9F34).
 
+/// b7 of a rule's first byte.
+const NEXT_IF_FAILS: u8 = 0x40;
+
 /// A cardholder verification rule: 2 bytes (EMV Book 3, Annex C3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CvmRule {
@@ -33,7 +36,7 @@ pub enum CvmMethod {
     NoCvm,
     /// `3F`: none was performed (only in results).
     NotPerformed,
-    /// Another value, 6 bits.
+    /// Another value: b6–b1, and the reserved b8.
     Other(u8),
 }
 
@@ -88,24 +91,24 @@ impl CvmMethod {
             Self::Signature => 0x1E,
             Self::NoCvm => 0x1F,
             Self::NotPerformed => 0x3F,
-            Self::Other(code) => code & 0x3F,
+            Self::Other(code) => code & !NEXT_IF_FAILS,
         }
     }
 }
 
 impl CvmRule {
-    /// Reads 2 bytes. The reserved bit b8 of byte 1 is left out.
+    /// Reads 2 bytes. Where the reserved bit b8 of byte 1 is set, the method is another one.
     pub fn from_bytes([first, condition]: [u8; 2]) -> Self {
         Self {
-            method: CvmMethod::from_code(first & 0x3F),
-            next_if_fails: first & 0x40 != 0,
+            method: CvmMethod::from_code(first & !NEXT_IF_FAILS),
+            next_if_fails: first & NEXT_IF_FAILS != 0,
             condition,
         }
     }
 
     /// The 2 bytes.
     pub fn to_bytes(self) -> [u8; 2] {
-        let next = if self.next_if_fails { 0x40 } else { 0 };
+        let next = if self.next_if_fails { NEXT_IF_FAILS } else { 0 };
         [self.method.code() | next, self.condition]
     }
 }

@@ -11,7 +11,8 @@ pub struct Dol {
 }
 
 impl Dol {
-    /// Reads tags, each with a length of one byte. Refuses a tag cut short or longer than 3 bytes, and a missing length.
+    /// Reads tags, each with a length of one byte. Refuses a tag that is cut short, longer than 3 bytes or
+    /// begins `00`, and a missing length.
     pub fn parse(value: &[u8]) -> Result<Self, TlvError> {
         let mut entries = Vec::new();
         let mut rest = value;

@@ -55,6 +55,9 @@ pub enum TlvReason {
         /// Bytes left.
         got: usize,
     },
+    /// A tag that begins `00`.
+    #[error("not a tag")]
+    NoTag,
     /// A tag of more than 3 bytes.
     #[error("a tag of more than 3 bytes")]
     TagTooLong,
@@ -259,6 +262,9 @@ fn first_object(bytes: &[u8]) -> Result<(Object<'_>, usize), TlvReason> {
 /// The first tag and what follows it.
 pub(crate) fn first_tag(bytes: &[u8]) -> Result<(Tag, &[u8]), TlvReason> {
     let (&first, mut rest) = bytes.split_first().ok_or(TlvReason::HeadTruncated)?;
+    if first == 0 {
+        return Err(TlvReason::NoTag);
+    }
     let mut code = u32::from(first);
     let mut more = first & 0x1F == 0x1F;
     while more {
