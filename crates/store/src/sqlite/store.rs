@@ -1,0 +1,308 @@
+//! `Store` on SQLite: each call is a read in a reader or a unit of work for the committer.
+
+use async_trait::async_trait;
+use cards::{CardKey, CardRef, CardmemberId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+
+use crate::{
+    AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
+    DueNotice, ImportReport, MessageRecord, NewCardmember, SessionRecord, SignInCharge, StepUpSpend, Store,
+    StoreFault,
+    sqlite::{
+        SqliteStore,
+        commit::Writing,
+        committer::Failure,
+        import::{self, CardImport},
+        notices, rows, sign_in, statements as sql,
+    },
+};
+
+impl SqliteStore {
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreFault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        match self.stopped.get() {
+            Some(why) => Err(StoreFault(why.clone())),
+            None => self.readers.read(work).await,
+        }
+    }
+
+    /// Work that isn't a batch.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreFault>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Writing<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        self.committer.write(1, work).await
+    }
+}
+
+fn one<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    record: fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    connection
+        .prepare_cached(sql)?
+        .query_row(params, record)
+        .optional()
+}
+
+fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    record: fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection
+        .prepare_cached(sql)?
+        .query_map(params, record)?
+        .collect()
+}
+
+/// Refuses what no transaction could make right; the caller's own mistakes.
+fn refuse_malformed(batch: &[Commit]) -> Result<(), StoreFault> {
+    for commit in batch {
+        let next = commit.expected_version.wrapping_add(1);
+        if commit.new_state.as_ref().is_some_and(|new| new.version != next) {
+            return Err(StoreFault(format!(
+                "card {}: a write of its state counts one version up",
+                commit.card
+            )));
+        }
+        if commit.audit.is_empty() {
+            return Err(StoreFault(format!(
+                "card {}: an effect without an audit record",
+                commit.card
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn cards(&self, keys: Vec<CardKey>) -> Result<Vec<Option<CardRecord>>, StoreFault> {
+        self.read(move |connection| {
+            let mut select = connection.prepare_cached(sql::CARD_BY_ID)?;
+            let mut card = |key: &CardKey| {
+                let found = select.query_row([rows::row_id(key.row)], rows::card).optional()?;
+                Ok(found.filter(|card| card.key.check == key.check))
+            };
+            keys.iter().map(&mut card).collect()
+        })
+        .await
+    }
+
+    async fn card(&self, card: CardRef) -> Result<Option<CardRecord>, StoreFault> {
+        self.read(move |connection| one(connection, sql::CARD_BY_ID, [rows::row_id(card)], rows::card))
+            .await
+    }
+
+    async fn cards_of(&self, cardmember: CardmemberId) -> Result<Vec<CardRecord>, StoreFault> {
+        self.read(move |connection| all(connection, sql::CARDS_OF, [cardmember.0], rows::card))
+            .await
+    }
+
+    async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<CommitOutcome>, StoreFault> {
+        refuse_malformed(&batch)?;
+        self.committer
+            .write(batch.len(), move |writing| {
+                batch.iter().map(|commit| writing.commit(commit)).collect()
+            })
+            .await
+    }
+
+    async fn messages(&self, identities: Vec<[u8; 16]>) -> Result<Vec<Option<MessageRecord>>, StoreFault> {
+        self.read(move |connection| {
+            let mut select = connection.prepare_cached(sql::MESSAGE)?;
+            let mut message = |identity: &[u8; 16]| select.query_row([identity], rows::message).optional();
+            identities.iter().map(&mut message).collect()
+        })
+        .await
+    }
+
+    async fn attempts(&self, card: CardRef) -> Result<Vec<AttemptRecord>, StoreFault> {
+        self.read(move |connection| all(connection, sql::ATTEMPTS, [rows::row_id(card)], rows::attempt))
+            .await
+    }
+
+    async fn import_cardmembers(
+        &self,
+        batch: Vec<NewCardmember>,
+        audit: AuditEvent,
+    ) -> Result<ImportReport, StoreFault> {
+        let work = move |writing: &mut Writing<'_>| import::import_cardmembers(writing, &batch, &audit);
+        self.write(work).await
+    }
+
+    async fn import_cards(
+        &self,
+        batch: Vec<CardRecord>,
+        audit: AuditEvent,
+    ) -> Result<ImportReport, StoreFault> {
+        let weight = batch.len();
+        let import = CardImport::new(batch, audit);
+        self.committer
+            .write(weight, move |writing| import.write(writing))
+            .await
+    }
+
+    async fn cardmember(&self, id: CardmemberId) -> Result<Option<CardmemberRecord>, StoreFault> {
+        self.read(move |connection| one(connection, sql::CARDMEMBER_BY_ID, [id.0], rows::cardmember))
+            .await
+    }
+
+    async fn cardmember_by_user_id(&self, user_id: &str) -> Result<Option<CardmemberRecord>, StoreFault> {
+        let user_id = user_id.to_owned();
+        self.read(move |connection| {
+            one(
+                connection,
+                sql::CARDMEMBER_BY_USER_ID,
+                [user_id],
+                rows::cardmember,
+            )
+        })
+        .await
+    }
+
+    async fn cardmembers_by_reference(
+        &self,
+        references: Vec<String>,
+    ) -> Result<Vec<Option<CardmemberId>>, StoreFault> {
+        self.read(move |connection| {
+            let mut select = connection.prepare_cached(sql::CARDMEMBER_BY_REFERENCE)?;
+            let mut cardmember = |reference: &String| {
+                select
+                    .query_row([reference], |row| row.get(0).map(CardmemberId))
+                    .optional()
+            };
+            references.iter().map(&mut cardmember).collect()
+        })
+        .await
+    }
+
+    async fn set_password(
+        &self,
+        cardmember: CardmemberId,
+        password_hash: String,
+        audit: AuditEvent,
+    ) -> Result<(), StoreFault> {
+        self.write(move |writing| sign_in::set_password(writing, cardmember, &password_hash, &audit))
+            .await
+    }
+
+    async fn charge_sign_in(
+        &self,
+        cardmember: CardmemberId,
+        now: Timestamp,
+        failures_max: u32,
+        pause_ms: i64,
+    ) -> Result<SignInCharge, StoreFault> {
+        self.write(move |writing| sign_in::charge(writing, cardmember, now, failures_max, pause_ms))
+            .await
+    }
+
+    async fn open_session(&self, session: SessionRecord, audit: AuditEvent) -> Result<(), StoreFault> {
+        self.write(move |writing| sign_in::open_session(writing, &session, &audit))
+            .await
+    }
+
+    async fn grant_step_up(
+        &self,
+        session: [u8; 32],
+        card: CardRef,
+        operation: &'static str,
+        audit: AuditEvent,
+    ) -> Result<(), StoreFault> {
+        self.write(move |writing| sign_in::grant_step_up(writing, &session, card, operation, &audit))
+            .await
+    }
+
+    async fn has_step_up(&self, spend: StepUpSpend) -> Result<bool, StoreFault> {
+        self.read(move |connection| {
+            connection.prepare_cached(sql::STEP_UP)?.exists((
+                spend.session,
+                rows::row_id(spend.card),
+                spend.operation,
+                spend.not_before.0,
+            ))
+        })
+        .await
+    }
+
+    async fn session(
+        &self,
+        token_hash: [u8; 32],
+        now: Timestamp,
+        idle_since: Timestamp,
+        opened_since: Timestamp,
+    ) -> Result<Option<SessionRecord>, StoreFault> {
+        self.write(move |writing| sign_in::see_session(writing, &token_hash, now, idle_since, opened_since))
+            .await
+    }
+
+    async fn close_session(&self, token_hash: [u8; 32]) -> Result<(), StoreFault> {
+        self.write(move |writing| sign_in::close_session(writing, &token_hash))
+            .await
+    }
+
+    async fn claim_notices(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<DueNotice>, StoreFault> {
+        self.write(move |writing| notices::claim(writing, now, lease_until, limit))
+            .await
+    }
+
+    async fn notice_sent(&self, id: i64, at: Timestamp) -> Result<(), StoreFault> {
+        self.write(move |writing| notices::sent(writing, id, at)).await
+    }
+
+    async fn notice_failed(&self, id: i64, next_try_at: Timestamp, reason: &str) -> Result<(), StoreFault> {
+        let reason = reason.to_owned();
+        self.write(move |writing| notices::failed(writing, id, next_try_at, &reason))
+            .await
+    }
+
+    async fn audit_from(&self, sequence: u64, limit: u32) -> Result<Vec<AuditRecord>, StoreFault> {
+        // No record has a number that SQL's integers can't hold.
+        let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+        self.read(move |connection| all(connection, sql::AUDIT_FROM, (sequence, limit), rows::audit))
+            .await
+    }
+
+    async fn append_audit(&self, events: Vec<AuditEvent>) -> Result<(), StoreFault> {
+        self.committer
+            .write(events.len(), move |writing| writing.append_audit(&events))
+            .await
+    }
+
+    async fn audit_head(&self) -> Result<Option<AuditRecord>, StoreFault> {
+        self.read(|connection| one(connection, sql::AUDIT_HEAD, [], rows::audit))
+            .await
+    }
+
+    async fn put_anchor(&self, anchor: AuditAnchor) -> Result<(), StoreFault> {
+        self.write(move |writing| {
+            writing.connection.prepare_cached(sql::INSERT_ANCHOR)?.execute((
+                anchor.sequence.cast_signed(),
+                &anchor.hash,
+                &anchor.mac,
+                anchor.at.0,
+            ))?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn anchors(&self) -> Result<Vec<AuditAnchor>, StoreFault> {
+        self.read(|connection| all(connection, sql::ANCHORS, [], rows::anchor))
+            .await
+    }
+}
