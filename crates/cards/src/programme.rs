@@ -32,6 +32,10 @@ pub struct Programme {
     pub amount_max_minor: u64,
     /// Largest amount approved for a card present without any PIN, in minor units of `currency`.
     pub amount_without_pin_max_minor: u64,
+    /// Whether an online PIN is compared without a chip's cryptogram (magnetic stripe, networks that prove the card
+    /// by other means). Where it is, whoever sends requests on such a link can lock PINs.
+    #[serde(default)]
+    pub pin_without_chip: bool,
     /// ISO 4217 numeric code (978 is the euro).
     pub currency: u16,
 }

@@ -1,1 +1,25 @@
-//! Room being built.
+//! What an issuer does with a PIN: one act, one file.
+//!
+//! An act reads the card, asks the HSM, decides by the pure rules of `cards`, and commits its whole effect in one
+//! write: state, journal, script attempts, notices, step-up. Clock, HSM and store are arguments, so that the same
+//! code runs in production and in a simulation. No HTTP, no ISO 8583, no JSON interface here: surfaces map
+//! [`Refusal`] and [`Fault`] to their own words and codes.
+
+pub mod activate_card;
+pub mod authorise;
+pub mod card_status;
+pub mod change_pin;
+pub mod create_pin;
+pub mod import;
+pub mod reverse;
+pub mod unlock_pin;
+pub mod view_pin;
+
+mod chip_report;
+mod desk;
+mod pin_envelope;
+mod refusal;
+
+pub use desk::{Actor, Desk, STEP_UP_TTL_MS};
+pub use pin_envelope::{OpenEnvelope, open_envelope};
+pub use refusal::{ActError, Fault, Refusal};

@@ -1,0 +1,507 @@
+//! Decides authorisation requests: the hot path.
+//!
+//! A batch goes through few hops, each for all of it at once: card keys, card rows, cryptogram and PIN check, chip
+//! answers, one durable commit. The comparison of a PIN is made before the commit and told after it; where the card
+//! has changed in between, it is thrown away and made anew (I1).
+
+mod chip_data;
+mod judge;
+
+use cards::{CardRef, Expiry, Pan, Psn, ScriptKind, Timestamp};
+use emv::csu::Csu;
+use emv::script::{IssuerScript, ScriptPhase};
+use emv::tags::TAG_91_ISSUER_AUTHENTICATION_DATA;
+use hsm::{CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, Item, ScriptOrder, StateMac, ZonePin};
+use serde::{Deserialize, Serialize};
+use store::{AuditEvent, CardRecord, Commit, CommitOutcome, MessageRecord, NewState};
+
+use crate::desk::OpenCard;
+use crate::{Desk, Fault};
+use chip_data::ChipData;
+use judge::{Judgement, judge};
+
+/// How often a request is judged anew because its card changed under it. Each round some request of that card got
+/// through; a request that loses this often is answered with [`Decision::SystemMalfunction`], its PIN untold.
+const ROUNDS_MAX: usize = 64;
+
+/// What tells one network message from another, and a repeat from a forgery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageIdentity {
+    /// See [`MessageRecord::identity`].
+    pub identity: [u8; 16],
+    /// Hash of everything in the message that a repeat must repeat.
+    pub content: [u8; 32],
+}
+
+/// What the transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transaction {
+    Purchase,
+    Cash,
+    Balance,
+}
+
+/// How the card met the terminal, as the terminal claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardEntry {
+    Contact,
+    Contactless,
+    MagneticStripe,
+    /// Card number without card: e-commerce, mail or telephone order, keyed.
+    NotPresent,
+}
+
+/// An authorisation request, free of any network's wire format.
+#[derive(Clone, Debug)]
+pub struct AuthorisationRequest {
+    pub message: MessageIdentity,
+    pub pan: Pan,
+    pub psn: Option<Psn>,
+    pub expiry: Option<Expiry>,
+    pub transaction: Transaction,
+    /// In minor units of `currency`.
+    pub amount_minor: u64,
+    /// ISO 4217 numeric.
+    pub currency: u16,
+    pub entry: CardEntry,
+    pub pin: Option<ZonePin>,
+    /// Chip data, BER-TLV, as in ISO 8583 field 55.
+    pub chip: Option<Vec<u8>>,
+    /// Name of the link, for the audit trail.
+    pub link: String,
+}
+
+/// The decision, by name. Each surface maps it to its own codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decision {
+    Approved,
+    /// No such card here.
+    UnknownCard,
+    CardInactive,
+    CardBlocked,
+    ExpiredCard,
+    /// The expiry in the request is not the card's.
+    ExpiryDiffers,
+    /// The chip data can't be read, or contradicts itself.
+    ChipDataUnusable,
+    CryptogramInvalid,
+    /// The chip's transaction counter is not above the last one seen.
+    CryptogramReplayed,
+    /// The amount that the chip signed is not the request's.
+    AmountDiffers,
+    /// The terminal claims an offline PIN that the chip did not check (the wedge).
+    OfflinePinClaimFalse,
+    IncorrectPin,
+    PinTriesExceeded,
+    PinBlockUnreadable,
+    /// A PIN was sent for a card that has none.
+    PinNotSet,
+    PinRequired,
+    /// A PIN came without proof of the card.
+    ChipRequired,
+    AmountTooHigh,
+    CurrencyNotServed,
+    /// The transaction was reversed before it arrived.
+    ReversedBefore,
+    /// Another message has this identity.
+    DuplicateDiffers,
+    SystemMalfunction,
+}
+
+/// The answer, and what is recorded for repeats of the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorisationAnswer {
+    pub decision: Decision,
+    /// Six digits, ASCII, when approved.
+    pub approval_code: Option<[u8; 6]>,
+    /// What the cardmember may spend now, in minor units, for a balance inquiry.
+    pub balance_minor: Option<u64>,
+    /// Answer for the chip, BER-TLV: 91, and 72 when a script rides along.
+    pub chip: Option<Vec<u8>>,
+    /// The chip's transaction counter, so that a reversal finds the script that rode along.
+    pub atc: Option<u16>,
+}
+
+impl AuthorisationAnswer {
+    pub(crate) fn declined(decision: Decision) -> Self {
+        Self {
+            decision,
+            approval_code: None,
+            balance_minor: None,
+            chip: None,
+            atc: None,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).expect("an answer always encodes")
+    }
+
+    pub(crate) fn decode(record: &MessageRecord) -> Option<Self> {
+        postcard::from_bytes(&record.answer).ok()
+    }
+}
+
+/// One request of the batch that still waits for its answer.
+struct Waiting<'r> {
+    index: usize,
+    request: &'r AuthorisationRequest,
+    chip: Result<Option<ChipData>, chip_data::Unusable>,
+    record: CardRecord,
+}
+
+/// Decides a batch and answers in its order. Answers leave only after everything they rest on is durable.
+///
+/// Fails as a whole only where the HSM or the store doesn't answer: then nothing was told and, unless the fault came
+/// at the commit itself, nothing charged. A card whose record is damaged costs only its own requests their answer.
+pub async fn authorise(
+    desk: &Desk,
+    requests: &[AuthorisationRequest],
+    now: Timestamp,
+) -> Result<Vec<AuthorisationAnswer>, Fault> {
+    let mut answers: Vec<Option<AuthorisationAnswer>> = vec![None; requests.len()];
+    let mut waiting = identify(desk, requests, now, &mut answers).await?;
+    for _ in 0..ROUNDS_MAX {
+        if waiting.is_empty() {
+            break;
+        }
+        waiting = decide(desk, waiting, now, &mut answers).await?;
+    }
+    let unanswered = || AuthorisationAnswer::declined(Decision::SystemMalfunction);
+    Ok(answers
+        .into_iter()
+        .map(|answer| answer.unwrap_or_else(unanswered))
+        .collect())
+}
+
+/// Finds the cards. Requests for cards that aren't ours are answered, and on record, here.
+async fn identify<'r>(
+    desk: &Desk,
+    requests: &'r [AuthorisationRequest],
+    now: Timestamp,
+    answers: &mut [Option<AuthorisationAnswer>],
+) -> Result<Vec<Waiting<'r>>, Fault> {
+    let pans = requests.iter().map(|request| request.pan.clone()).collect();
+    let keys = desk.hsm.card_keys(pans).await?;
+    let records = desk.store.cards(keys).await?;
+    let mut waiting = Vec::with_capacity(requests.len());
+    let mut strangers = Vec::new();
+    for (index, ((request, record), answer)) in requests.iter().zip(records).zip(answers).enumerate() {
+        match record {
+            Some(record) => {
+                let chip = request
+                    .chip
+                    .as_deref()
+                    .map(|chip| ChipData::read(chip, request.entry))
+                    .transpose();
+                waiting.push(Waiting {
+                    index,
+                    request,
+                    chip,
+                    record,
+                });
+            }
+            None => {
+                *answer = Some(AuthorisationAnswer::declined(Decision::UnknownCard));
+                strangers.push(stranger(request, now));
+            }
+        }
+    }
+    if !strangers.is_empty() {
+        desk.store.append_audit(strangers).await?;
+    }
+    Ok(waiting)
+}
+
+fn stranger(request: &AuthorisationRequest, now: Timestamp) -> AuditEvent {
+    AuditEvent {
+        at: now,
+        kind: "authorisation",
+        card: None,
+        actor: format!("link:{}", request.link),
+        detail: format!(
+            r#"{{"decision":"UnknownCard","last_four":"{}"}}"#,
+            request.pan.last_four()
+        ),
+    }
+}
+
+/// One round: check, judge, commit. Returns the requests whose card changed meanwhile, with the card as it is now.
+async fn decide<'r>(
+    desk: &Desk,
+    waiting: Vec<Waiting<'r>>,
+    now: Timestamp,
+    answers: &mut [Option<AuthorisationAnswer>],
+) -> Result<Vec<Waiting<'r>>, Fault> {
+    let mut open = Vec::with_capacity(waiting.len());
+    for waits in waiting {
+        match desk.open(waits.record.clone()) {
+            Ok(card) => open.push((waits, card)),
+            Err(fault) => give_up(answers, &waits, &fault),
+        }
+    }
+    let checks = open
+        .iter()
+        .map(|(waits, card)| check_request(waits, card, now))
+        .collect();
+    let replies = desk.hsm.check(checks).await?;
+    let mut judged = Vec::with_capacity(open.len());
+    for ((waits, card), reply) in open.into_iter().zip(replies) {
+        match reply {
+            Ok(reply) => {
+                let judgement = judge(&card, waits.request, &waits.chip, reply, now);
+                judged.push((waits, card, judgement));
+            }
+            Err(refusal) => {
+                let fault = Fault::of_card(refusal, card.record.key.row);
+                give_up(answers, &waits, &fault);
+            }
+        }
+    }
+    let (chip_answers, macs) = tokio::join!(answer_chips(desk, &judged), seal(desk, &judged));
+    let (chip_answers, macs) = (chip_answers?, macs?);
+    let mut proposed = Vec::with_capacity(judged.len());
+    for (((waits, card, judgement), chip), mac) in judged.into_iter().zip(chip_answers).zip(macs) {
+        match chip.transpose() {
+            Ok(chip) => {
+                let answer = answer(waits.request, &card, &judgement, chip);
+                let commit = commit(waits.request, &card, judgement, mac, &answer, now);
+                proposed.push((waits, answer, commit));
+            }
+            Err(refusal) => give_up(answers, &waits, &Fault::of_card(refusal, card.record.key.row)),
+        }
+    }
+    settle(desk, proposed, answers).await
+}
+
+/// Commits what was decided; answers what became durable.
+async fn settle<'r>(
+    desk: &Desk,
+    proposed: Vec<(Waiting<'r>, AuthorisationAnswer, Commit)>,
+    answers: &mut [Option<AuthorisationAnswer>],
+) -> Result<Vec<Waiting<'r>>, Fault> {
+    let mut commits = Vec::with_capacity(proposed.len());
+    let mut decided = Vec::with_capacity(proposed.len());
+    for (waits, answer, commit) in proposed {
+        commits.push(commit);
+        decided.push((waits, answer));
+    }
+    let outcomes = desk.store.commit(commits).await?;
+    let mut again = Vec::new();
+    for ((waits, answer), outcome) in decided.into_iter().zip(outcomes) {
+        match outcome {
+            CommitOutcome::Done { .. } => put(answers, waits.index, answer),
+            CommitOutcome::Duplicate(recorded) => {
+                put(answers, waits.index, repeated(waits.request.message, &recorded));
+            }
+            CommitOutcome::VersionConflict => again.push(waits),
+            CommitOutcome::StepUpMissing => unreachable!("no network message spends a step-up"),
+        }
+    }
+    reload(desk, again).await
+}
+
+async fn reload<'r>(desk: &Desk, again: Vec<Waiting<'r>>) -> Result<Vec<Waiting<'r>>, Fault> {
+    if again.is_empty() {
+        return Ok(again);
+    }
+    let records = desk
+        .store
+        .cards(again.iter().map(|waits| waits.record.key).collect())
+        .await?;
+    let now_there =
+        |(waits, record): (Waiting<'r>, Option<CardRecord>)| record.map(|record| Waiting { record, ..waits });
+    Ok(again.into_iter().zip(records).filter_map(now_there).collect())
+}
+
+/// What a repeat gets: the recorded answer, if it is a repeat.
+fn repeated(message: MessageIdentity, recorded: &MessageRecord) -> AuthorisationAnswer {
+    let answer = AuthorisationAnswer::decode(recorded);
+    match answer {
+        Some(answer) if answer.decision == Decision::ReversedBefore => answer,
+        Some(answer) if recorded.content == message.content => answer,
+        Some(_) => AuthorisationAnswer::declined(Decision::DuplicateDiffers),
+        None => AuthorisationAnswer::declined(Decision::SystemMalfunction),
+    }
+}
+
+fn put(answers: &mut [Option<AuthorisationAnswer>], index: usize, answer: AuthorisationAnswer) {
+    *answers.get_mut(index).expect("indices come from this batch") = Some(answer);
+}
+
+/// A damaged card record: its request is refused, nothing is evaluated, the operator is told (I10).
+fn give_up(answers: &mut [Option<AuthorisationAnswer>], waits: &Waiting<'_>, fault: &Fault) {
+    tracing::error!(%fault, link = waits.request.link, "a request can't be decided");
+    put(
+        answers,
+        waits.index,
+        AuthorisationAnswer::declined(Decision::SystemMalfunction),
+    );
+}
+
+/// What the HSM is to check. The card's MAC is checked even where nothing else is.
+fn check_request(waits: &Waiting<'_>, card: &OpenCard<'_>, now: Timestamp) -> CheckRequest {
+    let decidable = judge::refused_outright(card, waits.request, &waits.chip, now).is_none();
+    let chip = waits
+        .chip
+        .as_ref()
+        .ok()
+        .and_then(Option::as_ref)
+        .filter(|_| decidable);
+    let proven_or_waived = chip.is_some() || card.programme.pin_without_chip;
+    let comparable = decidable && proven_or_waived && card.state.tries.locked(now).is_none();
+    CheckRequest {
+        card: card.for_hsm(),
+        cryptogram: chip.map(|chip| chip.cryptogram(card.programme.scheme)),
+        pin: waits.request.pin.clone().filter(|_| comparable),
+    }
+}
+
+/// ARPC and script for each request whose chip proved itself; `None` for the others.
+async fn answer_chips(
+    desk: &Desk,
+    judged: &[(Waiting<'_>, OpenCard<'_>, Judgement)],
+) -> Result<Vec<Option<Item<ChipAnswer>>>, Fault> {
+    let orders: Vec<Option<ChipAnswerRequest>> = judged.iter().map(chip_order).collect();
+    let wanted: Vec<bool> = orders.iter().map(Option::is_some).collect();
+    let orders: Vec<ChipAnswerRequest> = orders.into_iter().flatten().collect();
+    let mut made = if orders.is_empty() {
+        Vec::new()
+    } else {
+        desk.hsm.answer_chip(orders).await?
+    }
+    .into_iter();
+    Ok(wanted
+        .into_iter()
+        .map(|wanted| if wanted { made.next() } else { None })
+        .collect())
+}
+
+fn chip_order(
+    (waits, card, judgement): &(Waiting<'_>, OpenCard<'_>, Judgement),
+) -> Option<ChipAnswerRequest> {
+    let chip = waits
+        .chip
+        .as_ref()
+        .ok()?
+        .as_ref()
+        .filter(|_| judgement.chip_proved)?;
+    Some(ChipAnswerRequest {
+        card: card.for_hsm(),
+        cryptogram: chip.cryptogram(card.programme.scheme),
+        csu: Csu::answer(judgement.decision == Decision::Approved).to_bytes(),
+        script: judgement.script.map(|sent| match sent.kind {
+            ScriptKind::ChangePin => ScriptOrder::ChangePin,
+            ScriptKind::UnblockPin => ScriptOrder::UnblockPin,
+        }),
+    })
+}
+
+async fn seal(
+    desk: &Desk,
+    judged: &[(Waiting<'_>, OpenCard<'_>, Judgement)],
+) -> Result<Vec<Option<StateMac>>, Fault> {
+    let states: Vec<_> = judged
+        .iter()
+        .filter_map(|(_, card, judgement)| judgement.next.as_ref().map(|next| card.to_seal(next)))
+        .collect();
+    let mut macs = if states.is_empty() {
+        Vec::new()
+    } else {
+        desk.hsm.seal_states(states).await?
+    }
+    .into_iter();
+    Ok(judged
+        .iter()
+        .map(|(_, _, judgement)| judgement.next.as_ref().and_then(|_| macs.next()))
+        .collect())
+}
+
+fn answer(
+    request: &AuthorisationRequest,
+    card: &OpenCard<'_>,
+    judgement: &Judgement,
+    chip: Option<ChipAnswer>,
+) -> AuthorisationAnswer {
+    let approved = judgement.decision == Decision::Approved;
+    AuthorisationAnswer {
+        decision: judgement.decision,
+        approval_code: approved.then(|| approval_code(request.message.content)),
+        balance_minor: (approved && request.transaction == Transaction::Balance)
+            .then_some(card.programme.amount_max_minor),
+        chip: chip.map(chip_bytes),
+        atc: judgement.atc,
+    }
+}
+
+fn chip_bytes(chip: ChipAnswer) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    emv::tlv::put(
+        &mut bytes,
+        TAG_91_ISSUER_AUTHENTICATION_DATA,
+        &chip.issuer_authentication_data,
+    );
+    if let Some(command) = chip.script_command {
+        let script = IssuerScript {
+            phase: ScriptPhase::AfterFinalAc,
+            id: None,
+            commands: vec![command],
+        };
+        bytes.extend(
+            script
+                .to_bytes()
+                .expect("one PIN change or unblock command is far below the limit"),
+        );
+    }
+    bytes
+}
+
+/// Six digits out of the message's hash: the same for a repeat, unlike for another message.
+fn approval_code(content: [u8; 32]) -> [u8; 6] {
+    let [a, b, c, d, e, f, ..] = content;
+    [a, b, c, d, e, f].map(|byte| b'0' + byte % 10)
+}
+
+fn commit(
+    request: &AuthorisationRequest,
+    card: &OpenCard<'_>,
+    judgement: Judgement,
+    mac: Option<StateMac>,
+    answer: &AuthorisationAnswer,
+    now: Timestamp,
+) -> Commit {
+    let row: CardRef = card.record.key.row;
+    let audit = judgement.audit(request, row, now);
+    let attempts = judgement.attempts(now);
+    let notices = judgement.notices(card, now);
+    Commit {
+        card: row,
+        expected_version: card.record.version,
+        new_state: judgement.next.zip(mac).map(|(next, mac)| NewState {
+            version: next.version,
+            state: next.encode(),
+            mac: mac.0,
+        }),
+        message: Some(MessageRecord {
+            identity: request.message.identity,
+            content: request.message.content,
+            answer: answer.encode(),
+        }),
+        tombstone: None,
+        step_up: None,
+        audit,
+        attempts,
+        notices,
+    }
+}
+
+/// Whether the HSM's reply says what the request asked.
+fn pin_name(reply: CheckReply) -> &'static str {
+    match reply.pin {
+        None => "not_compared",
+        Some(hsm::PinVerdict::Match) => "match",
+        Some(hsm::PinVerdict::NoMatch) => "no_match",
+        Some(hsm::PinVerdict::Unreadable) => "unreadable",
+        Some(hsm::PinVerdict::NoReference) => "no_reference",
+    }
+}

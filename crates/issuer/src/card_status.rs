@@ -1,0 +1,187 @@
+//! Which PIN works where, and the evidence for it: one report for cardmember, operator and API.
+
+use cards::{Advice, CardRef, CardRole, CardStatus, ScriptKind, Timestamp};
+use serde::Serialize;
+use store::CardRecord;
+
+use crate::{ActError, Desk, Refusal};
+
+/// A card's PIN state, told. The field names are stable: they are the JSON of the API and the command line.
+#[derive(Clone, Debug, Serialize)]
+pub struct CardReport {
+    /// Card reference, 16 hex digits.
+    pub card: String,
+    pub last_four: String,
+    pub expiry: String,
+    pub programme: String,
+    pub role: &'static str,
+    pub status: &'static str,
+    /// Writes of the card's state so far.
+    pub state_version: u64,
+    pub host: HostReport,
+    pub chip: ChipReport,
+    pub script: ScriptReport,
+    pub advice: Advice,
+}
+
+/// The host's side.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostReport {
+    /// PIN version, 0 when there is none.
+    pub version: u32,
+    pub state: cards::PlaceState,
+    pub locked: bool,
+    pub tries_left: u8,
+    /// Whether the PIN can be shown (it is not when it was imported as a verification value).
+    pub viewable: bool,
+}
+
+/// The chip's side.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChipReport {
+    pub state: cards::PlaceState,
+    /// The version that the chip's own evidence, or its personalisation, proves.
+    pub known_version: Option<u32>,
+    pub possible_versions: Vec<u32>,
+    /// Versions other than the host's that the cardmember can look up.
+    pub viewable_versions: Vec<u32>,
+    /// The chip said that its own PIN try limit is exceeded.
+    pub pin_blocked: bool,
+    /// Highest transaction counter of a valid cryptogram.
+    pub atc_last: Option<u16>,
+}
+
+/// The script queue.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScriptReport {
+    pub queued: Option<&'static str>,
+    pub in_flight: Option<InFlightReport>,
+    pub needs_attention: bool,
+    pub attempts: Vec<AttemptReport>,
+}
+
+/// A script whose end isn't proven yet.
+#[derive(Clone, Debug, Serialize)]
+pub struct InFlightReport {
+    pub kind: &'static str,
+    pub version: u32,
+    pub atc: u16,
+    pub reversed: bool,
+}
+
+/// One attempt with its evidence.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttemptReport {
+    pub attempt: u32,
+    pub kind: String,
+    pub version: u32,
+    pub atc: u16,
+    pub sent_at_ms: i64,
+    /// `sent`, `applied`, `failed`, `reported`, `unknown`.
+    pub outcome: String,
+    pub evidence: String,
+    pub resolved_at_ms: Option<i64>,
+}
+
+/// Reports on a card, after the HSM has checked its record.
+///
+/// Refuses a reference that no card has. Authority is the caller's business: a surface for cardmembers uses
+/// [`own_card_status`].
+pub async fn card_status(desk: &Desk, card: CardRef, now: Timestamp) -> Result<CardReport, ActError> {
+    let record = desk.store.card(card).await?.ok_or(Refusal::NotYourCard)?;
+    report(desk, record, now).await
+}
+
+/// [`card_status`] for the card's own cardmember.
+pub async fn own_card_status(
+    desk: &Desk,
+    card: CardRef,
+    actor: &crate::Actor,
+    now: Timestamp,
+) -> Result<CardReport, ActError> {
+    let opened = desk.open_own(card, actor).await?;
+    report(desk, opened.record, now).await
+}
+
+async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardReport, ActError> {
+    let card = desk.open(record)?;
+    desk.require_untampered(&card).await?;
+    let attempts = desk.store.attempts(card.record.key.row).await?;
+    let state = &card.state;
+    let advice = Advice::of(state, now);
+    let host_version = state.host.version;
+    Ok(CardReport {
+        card: card.record.key.row.to_string(),
+        last_four: card.record.last_four.clone(),
+        expiry: card.record.expiry.printed(),
+        programme: card.programme.name.clone(),
+        role: match card.record.role {
+            CardRole::Basic => "basic",
+            CardRole::Supplementary => "supplementary",
+        },
+        status: match state.status {
+            CardStatus::Inactive => "inactive",
+            CardStatus::Active => "active",
+            CardStatus::Blocked => "blocked",
+        },
+        state_version: state.version,
+        host: HostReport {
+            version: host_version,
+            state: advice.host,
+            locked: state.tries.locked(now).is_some(),
+            tries_left: state.tries.left(),
+            viewable: matches!(state.host.reference, cards::PinReference::Sealed(_)),
+        },
+        chip: ChipReport {
+            state: advice.chip,
+            known_version: state.chip.known(),
+            possible_versions: state
+                .chip
+                .possible()
+                .iter()
+                .map(|possible| possible.version)
+                .collect(),
+            viewable_versions: state
+                .chip
+                .possible()
+                .iter()
+                .filter(|possible| possible.version != host_version && possible.sealed.is_some())
+                .map(|possible| possible.version)
+                .collect(),
+            pin_blocked: state.chip.pin_blocked,
+            atc_last: state.atc_last,
+        },
+        script: ScriptReport {
+            queued: state.script.queued.map(|queued| script_name(queued.kind)),
+            in_flight: state.script.in_flight.map(|sent| InFlightReport {
+                kind: script_name(sent.kind),
+                version: sent.version,
+                atc: sent.atc,
+                reversed: sent.reversed,
+            }),
+            needs_attention: state.script.needs_attention,
+            attempts: attempts
+                .into_iter()
+                .map(|attempt| AttemptReport {
+                    attempt: attempt.attempt,
+                    kind: attempt.kind,
+                    version: attempt.version,
+                    atc: attempt.atc,
+                    sent_at_ms: attempt.sent_at.0,
+                    outcome: attempt.outcome,
+                    evidence: attempt.evidence,
+                    resolved_at_ms: attempt.resolved_at.map(|at| at.0),
+                })
+                .collect(),
+        },
+        advice,
+    })
+}
+
+/// Stable name of a script's kind, in records and reports.
+pub(crate) fn script_name(kind: ScriptKind) -> &'static str {
+    match kind {
+        ScriptKind::ChangePin => "change_pin",
+        ScriptKind::UnblockPin => "unblock_pin",
+    }
+}

@@ -1,0 +1,238 @@
+//! What every act works with: the HSM, the store and the programmes; and a card opened for one act.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use cards::{CardRef, CardState, CardStatus, CardmemberId, Programme, ProgrammeId, Timestamp};
+use hsm::{CheckRequest, HsmCard, PaymentHsm, StateMac, StateToSeal};
+use store::{
+    AttemptWrite, AuditEvent, CardRecord, Commit, CommitOutcome, NewNotice, NewState, StepUpSpend, Store,
+};
+
+use crate::{ActError, Fault, Refusal};
+
+/// How long a step-up may wait to be spent: 5 minutes, in milliseconds (I8).
+pub const STEP_UP_TTL_MS: i64 = 5 * 60 * 1000;
+
+/// The issuer's PIN desk.
+#[derive(Clone)]
+pub struct Desk {
+    pub hsm: Arc<dyn PaymentHsm>,
+    pub store: Arc<dyn Store>,
+    pub programmes: Arc<HashMap<ProgrammeId, Programme>>,
+}
+
+/// Who asks, for the audit trail and for authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub cardmember: CardmemberId,
+    /// SHA-256 of the session's token.
+    pub session: [u8; 32],
+    /// `web`, `app`.
+    pub channel: &'static str,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cardmember:{}", self.cardmember.0)
+    }
+}
+
+/// One card as it was read for one act. Its decision is committed only while the card is still this one.
+pub(crate) struct OpenCard<'a> {
+    pub(crate) record: CardRecord,
+    pub(crate) state: CardState,
+    pub(crate) programme: &'a Programme,
+}
+
+/// The effect of an act on an [`OpenCard`], besides its audit records.
+#[derive(Default)]
+pub(crate) struct Effect {
+    pub(crate) next: Option<CardState>,
+    pub(crate) operation_spent: Option<&'static str>,
+    pub(crate) attempts: Vec<AttemptWrite>,
+    pub(crate) notices: Vec<NewNotice>,
+}
+
+impl Desk {
+    /// Opens a card for its own cardmember. Another's card and no card give the same refusal.
+    pub(crate) async fn open_own(&self, card: CardRef, actor: &Actor) -> Result<OpenCard<'_>, ActError> {
+        let record = self
+            .store
+            .card(card)
+            .await?
+            .filter(|record| record.cardmember == actor.cardmember);
+        Ok(self.open(record.ok_or(Refusal::NotYourCard)?)?)
+    }
+
+    /// Decodes a card's state. The HSM checks its MAC with the first call that uses it.
+    pub(crate) fn open(&self, record: CardRecord) -> Result<OpenCard<'_>, Fault> {
+        let card = record.key.row;
+        let state = CardState::decode(&record.state).map_err(|cause| Fault::State { card, cause })?;
+        let programme = self
+            .programmes
+            .get(&record.programme)
+            .ok_or_else(|| Fault::Programme {
+                card,
+                programme: record.programme.0.clone(),
+            })?;
+        Ok(OpenCard {
+            record,
+            state,
+            programme,
+        })
+    }
+
+    /// Has the HSM check the card's MAC, for acts that ask the HSM nothing else about it.
+    pub(crate) async fn require_untampered(&self, card: &OpenCard<'_>) -> Result<(), ActError> {
+        let nothing_else = CheckRequest {
+            card: card.for_hsm(),
+            cryptogram: None,
+            pin: None,
+        };
+        let replies = self.hsm.check(vec![nothing_else]).await?;
+        let reply = replies.into_iter().next().expect("one reply for one request");
+        reply
+            .map(drop)
+            .map_err(|refusal| ActError::from_hsm(refusal.into(), card.record.key.row))
+    }
+
+    /// Seals the next state, commits the whole effect, and tells a conflict as [`Refusal::TryAgain`].
+    pub(crate) async fn commit_act(
+        &self,
+        card: &OpenCard<'_>,
+        actor: &Actor,
+        effect: Effect,
+        audit: AuditEvent,
+    ) -> Result<(), ActError> {
+        let new_state = match effect.next {
+            Some(next) => Some(self.seal(card, next).await?),
+            None => None,
+        };
+        let commit = Commit {
+            card: card.record.key.row,
+            expected_version: card.record.version,
+            new_state,
+            message: None,
+            tombstone: None,
+            step_up: effect
+                .operation_spent
+                .map(|operation| step_up(card, actor, operation, audit.at)),
+            audit: vec![audit],
+            attempts: effect.attempts,
+            notices: effect.notices,
+        };
+        let outcomes = self.store.commit(vec![commit]).await?;
+        match outcomes.into_iter().next().expect("one outcome for one commit") {
+            CommitOutcome::Done { .. } => Ok(()),
+            CommitOutcome::VersionConflict => Err(Refusal::TryAgain.into()),
+            CommitOutcome::StepUpMissing => Err(Refusal::StepUpNeeded.into()),
+            CommitOutcome::Duplicate(_) => unreachable!("an act of a person carries no network message"),
+        }
+    }
+
+    /// The next state with the HSM's MAC.
+    pub(crate) async fn seal(&self, card: &OpenCard<'_>, next: CardState) -> Result<NewState, ActError> {
+        let to_seal = card.to_seal(&next);
+        let state = to_seal.state.clone();
+        let macs = self.hsm.seal_states(vec![to_seal]).await?;
+        let mac = macs.into_iter().next().expect("one MAC for one state");
+        Ok(NewState {
+            version: next.version,
+            state,
+            mac: mac.0,
+        })
+    }
+
+    /// Refuses early, before the HSM is asked, when no fresh step-up is there. The commit checks again.
+    pub(crate) async fn require_step_up(
+        &self,
+        card: &OpenCard<'_>,
+        actor: &Actor,
+        operation: &'static str,
+        now: Timestamp,
+    ) -> Result<(), ActError> {
+        let granted = self
+            .store
+            .has_step_up(step_up(card, actor, operation, now))
+            .await?;
+        if granted {
+            Ok(())
+        } else {
+            Err(Refusal::StepUpNeeded.into())
+        }
+    }
+}
+
+fn step_up(card: &OpenCard<'_>, actor: &Actor, operation: &'static str, now: Timestamp) -> StepUpSpend {
+    StepUpSpend {
+        session: actor.session,
+        card: card.record.key.row,
+        operation,
+        not_before: now.plus_ms(-STEP_UP_TTL_MS),
+    }
+}
+
+impl OpenCard<'_> {
+    /// The card as the HSM takes it.
+    pub(crate) fn for_hsm(&self) -> HsmCard {
+        HsmCard {
+            key: self.record.key,
+            pan: self.record.pan,
+            psn: self.record.psn,
+            state: self.record.state.clone(),
+            mac: StateMac(self.record.mac),
+        }
+    }
+
+    /// A next state of this card, for the HSM's MAC.
+    pub(crate) fn to_seal(&self, next: &CardState) -> StateToSeal {
+        StateToSeal {
+            key: self.record.key,
+            pan: self.record.pan,
+            psn: self.record.psn,
+            state: next.encode(),
+        }
+    }
+
+    pub(crate) fn require_active(&self) -> Result<(), Refusal> {
+        match self.state.status {
+            CardStatus::Active => Ok(()),
+            CardStatus::Inactive => Err(Refusal::CardInactive),
+            CardStatus::Blocked => Err(Refusal::CardBlocked),
+        }
+    }
+
+    /// Refuses while no PIN may be compared or shown.
+    pub(crate) fn require_unlocked(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.state
+            .tries
+            .locked(now)
+            .map_or(Ok(()), |locked| Err(locked.into()))
+    }
+
+    pub(crate) fn audit(
+        &self,
+        kind: &'static str,
+        actor: &Actor,
+        now: Timestamp,
+        detail: String,
+    ) -> AuditEvent {
+        AuditEvent {
+            at: now,
+            kind,
+            card: Some(self.record.key.row),
+            actor: actor.to_string(),
+            detail,
+        }
+    }
+
+    pub(crate) fn notice(&self, kind: &'static str, now: Timestamp, detail: String) -> NewNotice {
+        NewNotice {
+            kind,
+            cardmember: self.record.cardmember,
+            last_four: self.record.last_four.clone(),
+            at: now,
+            detail,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Brings in cardmembers and cards: all of a file, or nothing of it.
+
+use cards::{CardRole, CardState, CardStatus, Expiry, Pan, PinReference, ProgrammeId, Psn, Timestamp};
+use hsm::{ImportPin, StateToSeal, ZonePin};
+use store::{AuditEvent, CardRecord, ImportReport, NewCardmember};
+
+use crate::{Desk, Fault};
+
+/// A card to bring in, parsed and free of column errors.
+#[derive(Clone, Debug)]
+pub struct NewCard {
+    /// The issuer's reference of its cardmember, imported before.
+    pub cardmember: String,
+    pub pan: Pan,
+    pub psn: Psn,
+    pub expiry: Expiry,
+    pub programme: ProgrammeId,
+    pub role: CardRole,
+    pub status: CardStatus,
+    pub pin: NewCardPin,
+}
+
+/// How a card's PIN comes with it.
+#[derive(Clone, Debug)]
+pub enum NewCardPin {
+    None,
+    /// Visa PIN verification value: verifies, can't be viewed or sent to a chip.
+    Pvv {
+        pvki: u8,
+        pvv: [u8; 4],
+    },
+    /// Under a zone key that the HSM has.
+    Block(ZonePin),
+}
+
+/// Cards that go through the HSM in one call: enough to keep it busy, small enough to show progress.
+const CHUNK_LEN: usize = 2_000;
+
+/// Brings in cardmembers. One that is there with the same content is left alone.
+pub async fn import_cardmembers(
+    desk: &Desk,
+    batch: Vec<NewCardmember>,
+    actor: &str,
+    now: Timestamp,
+) -> Result<ImportReport, Fault> {
+    let audit = imported("cardmembers_imported", batch.len(), actor, now);
+    Ok(desk.store.import_cardmembers(batch, audit).await?)
+}
+
+/// Brings in cards: keys, encrypted PANs, PINs and states by the HSM, then one write. `progress` is told how many
+/// cards have been through the HSM.
+///
+/// A card that is there with the same cardmember, PSN, expiry, programme and role is left alone, PIN included.
+pub async fn import_cards(
+    desk: &Desk,
+    batch: Vec<NewCard>,
+    actor: &str,
+    now: Timestamp,
+    progress: &mut (dyn FnMut(usize) + Send),
+) -> Result<ImportReport, Fault> {
+    let audit = imported("cards_imported", batch.len(), actor, now);
+    let mut records = Vec::with_capacity(batch.len());
+    let mut report = ImportReport::default();
+    for chunk in batch.chunks(CHUNK_LEN) {
+        let first = records.len() + report.refused.len();
+        seal_chunk(desk, chunk, first, &mut records, &mut report).await?;
+        progress(chunk.len());
+    }
+    if !report.refused.is_empty() {
+        return Ok(report);
+    }
+    Ok(desk.store.import_cards(records, audit).await?)
+}
+
+async fn seal_chunk(
+    desk: &Desk,
+    chunk: &[NewCard],
+    first: usize,
+    records: &mut Vec<CardRecord>,
+    report: &mut ImportReport,
+) -> Result<(), Fault> {
+    let references = chunk.iter().map(|card| card.cardmember.clone()).collect();
+    let cardmembers = desk.store.cardmembers_by_reference(references).await?;
+    let pans = || chunk.iter().map(|card| card.pan.clone()).collect();
+    let keys = desk.hsm.card_keys(pans()).await?;
+    let sealed_pans = desk.hsm.seal_pans(pans()).await?;
+    let mut pins = desk
+        .hsm
+        .import_pins(chunk.iter().filter_map(pin_to_import).collect())
+        .await?
+        .into_iter();
+    let mut made = Vec::with_capacity(chunk.len());
+    for (at, (((card, cardmember), key), pan)) in chunk
+        .iter()
+        .zip(cardmembers)
+        .zip(keys)
+        .zip(sealed_pans)
+        .enumerate()
+    {
+        let index = first + at;
+        let mut refuse = |column, reason: String| report.refused.push((index, column, reason));
+        let reference = match &card.pin {
+            NewCardPin::None => Ok(PinReference::None),
+            NewCardPin::Pvv { pvki, pvv } => Ok(PinReference::Pvv {
+                pvki: *pvki,
+                pvv: *pvv,
+            }),
+            NewCardPin::Block(_) => pins
+                .next()
+                .expect("one result for each PIN block")
+                .map(PinReference::Sealed),
+        };
+        let Some(programme) = desk.programmes.get(&card.programme) else {
+            refuse(
+                "programme",
+                format!("no programme {} is configured", card.programme.0),
+            );
+            continue;
+        };
+        if usize::from(programme.pan_len_digits) != card.pan.len_digits() {
+            refuse(
+                "pan",
+                format!("this programme's PANs have {} digits", programme.pan_len_digits),
+            );
+            continue;
+        }
+        let Some(cardmember) = cardmember else {
+            refuse("cardmember", "no cardmember has this reference".to_owned());
+            continue;
+        };
+        let reference = match reference {
+            Ok(reference) => reference,
+            Err(refusal) => {
+                refuse("pin", refusal.to_string());
+                continue;
+            }
+        };
+        let state = CardState::delivered(card.status, reference, programme.tries_max);
+        made.push((card, cardmember, key, pan, state));
+    }
+    let to_seal = made.iter().map(|(card, _, key, pan, state)| StateToSeal {
+        key: *key,
+        pan: *pan,
+        psn: card.psn,
+        state: state.encode(),
+    });
+    let macs = desk.hsm.seal_states(to_seal.collect()).await?;
+    records.extend(
+        made.into_iter()
+            .zip(macs)
+            .map(|((card, cardmember, key, pan, state), mac)| CardRecord {
+                key,
+                pan,
+                psn: card.psn,
+                last_four: card.pan.last_four().to_owned(),
+                expiry: card.expiry,
+                programme: card.programme.clone(),
+                cardmember,
+                role: card.role,
+                version: state.version,
+                state: state.encode(),
+                mac: mac.0,
+            }),
+    );
+    Ok(())
+}
+
+fn pin_to_import(card: &NewCard) -> Option<ImportPin> {
+    match &card.pin {
+        NewCardPin::Block(pin) => Some(ImportPin {
+            pan: card.pan.clone(),
+            pin: pin.clone(),
+        }),
+        NewCardPin::None | NewCardPin::Pvv { .. } => None,
+    }
+}
+
+fn imported(kind: &'static str, count: usize, actor: &str, now: Timestamp) -> AuditEvent {
+    AuditEvent {
+        at: now,
+        kind,
+        card: None,
+        actor: actor.to_owned(),
+        detail: format!(r#"{{"count":{count}}}"#),
+    }
+}
