@@ -11,6 +11,15 @@
 
 pub mod account;
 pub mod aes_key;
+pub mod arpc;
+pub mod cryptogram;
+pub mod cvn;
+pub mod dukpt;
+pub mod ibm3624;
+pub mod icc_keys;
 pub mod pin;
 pub mod pinblock;
+pub mod pvv;
+pub mod script;
+pub mod session_keys;
 pub mod tdes_key;

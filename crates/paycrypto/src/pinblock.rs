@@ -16,6 +16,7 @@ use crate::pin::{PIN_LEN_MAX_DIGITS, PIN_LEN_MIN_DIGITS, Pin};
 use crate::tdes_key::{Tdes2Key, xor8};
 
 pub mod iso4;
+pub mod translation;
 
 /// A clear PIN block or PIN field of 8 bytes, zeroised on drop.
 pub type ClearBlock = Zeroizing<[u8; 8]>;
@@ -207,7 +208,11 @@ fn account_field(account: &AccountDigits) -> [u8; 8] {
 }
 
 /// Control nibble, length nibble, PIN, then `fill(0)`, `fill(1)` and so on up to `N` bytes.
-fn encode<const N: usize>(control: u8, pin: &Pin, fill: impl Fn(usize) -> u8) -> Zeroizing<[u8; N]> {
+pub(crate) fn encode<const N: usize>(
+    control: u8,
+    pin: &Pin,
+    fill: impl Fn(usize) -> u8,
+) -> Zeroizing<[u8; N]> {
     let digits = pin.expose_digits();
     let len = u8::try_from(digits.len()).expect("a PIN has at most 12 digits");
     let mut nibbles = [control, len]
@@ -225,7 +230,7 @@ fn encode<const N: usize>(control: u8, pin: &Pin, fill: impl Fn(usize) -> u8) ->
 }
 
 /// The inverse of [`encode`] over a whole field, without an early way out.
-fn decode<const N: usize>(
+pub(crate) fn decode<const N: usize>(
     control: u8,
     field: &[u8; N],
     is_fill: impl Fn(u8) -> bool,
