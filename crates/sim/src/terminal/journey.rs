@@ -1,0 +1,86 @@
+//! What a transaction gives: how it ended, what was displayed and printed, and what was said.
+
+use emv::script::ScriptOutcome;
+use serde::Serialize;
+
+/// One transaction, from its beginning to the receipt. The JSON of the command line and of the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Journey {
+    pub outcome: Outcome,
+    /// In the order of time.
+    pub trace: Vec<TraceStep>,
+}
+
+/// How a transaction ended, as cardmember and cashier see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    pub approved: bool,
+    /// DE39 of the host; none where no answer came.
+    pub response_code: Option<String>,
+    /// No connection, or no answer within the time limit.
+    pub host_unreachable: bool,
+    /// What the terminal says of the scripts it got (9F5B): a claim, not proof. None where it got none.
+    pub script: Option<ScriptReport>,
+    /// Tries the chip has left, where a PIN was keyed wrong.
+    pub pin_tries_left: Option<u8>,
+    /// The last lines of the display, in order.
+    pub display: Vec<String>,
+    pub receipt: Vec<String>,
+}
+
+/// What a terminal reports of a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScriptReport {
+    NotPerformed,
+    Failed,
+    Successful,
+}
+
+impl From<ScriptOutcome> for ScriptReport {
+    fn from(outcome: ScriptOutcome) -> Self {
+        match outcome {
+            ScriptOutcome::NotPerformed => Self::NotPerformed,
+            ScriptOutcome::Failed => Self::Failed,
+            ScriptOutcome::Successful => Self::Successful,
+        }
+    }
+}
+
+/// One thing said: a command or a response APDU, or an ISO 8583 message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TraceStep {
+    pub from: Party,
+    pub to: Party,
+    pub title: String,
+    /// Label and value of each part. PINs, PIN blocks, tracks and enciphered PINs are `not shown`, a PAN is `…1234`.
+    pub lines: Vec<(String, String)>,
+}
+
+/// Who says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    Card,
+    Terminal,
+    Host,
+}
+
+/// What goes wrong in a transaction, on purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// The host's answer comes and is lost on its way to the terminal.
+    pub lose_answer: bool,
+    pub pull_card: Option<PullCard>,
+}
+
+/// When the card is pulled out of the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullCard {
+    /// After the host's answer, before the second GENERATE AC.
+    BeforeFinalAc,
+    /// After the second GENERATE AC, before a script of template 72.
+    BeforeScript,
+    /// When the card has performed the script, before the terminal reads its answer.
+    AfterScript,
+}

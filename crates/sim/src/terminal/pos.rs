@@ -1,0 +1,19 @@
+//! A sale with the card in the reader: PIN checked by the chip, cryptogram checked by the host, script to the chip.
+
+use paycrypto::pin::Pin;
+
+use super::journey::{Faults, Journey};
+use crate::acquirer::Acquirer;
+use crate::card::chip::Chip;
+
+/// Sells for an amount in minor units. `keyed` are the PINs keyed one after the other, until one is right; with none, PIN
+/// entry is passed over. When they run out after a wrong one, the card is taken out and nothing goes to the host.
+pub async fn buy(
+    chip: &mut Chip,
+    keyed: &[Pin],
+    amount: u64,
+    acquirer: &Acquirer,
+    faults: Faults,
+) -> Journey {
+    unimplemented!("{chip:?} {keyed:?} {amount} {acquirer:?} {faults:?}")
+}
