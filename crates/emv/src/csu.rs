@@ -14,6 +14,12 @@
 /// | 2 | b3 | made by a proxy of the issuer |
 /// | 2 | b2–b1 | offline counters |
 /// | 3, 4 | | byte 3 reserved, byte 4 at the issuer's discretion: kept as they are |
+///
+/// ```
+/// use emv::csu::Csu;
+/// let unlock = Csu { pin_try_counter: Some(3), ..Csu::answer(true) };
+/// assert_eq!(unlock.to_bytes(), [0x03, 0x90, 0x00, 0x00]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Csu {
     /// Proprietary authentication data follows the CSU in tag 91.

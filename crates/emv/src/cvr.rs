@@ -25,8 +25,8 @@
 /// | 4 | b2 `02` | offline dynamic data authentication performed |
 /// | 4 | b1 `01` | PIN verification command not received though the card expects a PIN |
 ///
-/// Source: the bold rows from the emv-utils field tables and jPOS-EMV; the others from emv-utils alone, which marks its Visa tables
-/// as taken from unverified internet sources. The published example `03A06010` reads consistently with all of them.
+/// Source: the field tables of openemv's emv-utils, the only public ones found; they call their Visa rows unverified.
+/// The host and the simulator act on the bold rows alone. The published example `03A06010` fits all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cvr {
     /// Cryptogram returned to the second GENERATE AC.

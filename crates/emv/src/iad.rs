@@ -24,7 +24,8 @@ pub const IAD_LEN_MAX: usize = 32;
 /// | CVR | 4 | card verification results, beginning `03` |
 /// | issuer discretionary data | 0 to 25 | its own length and content, if any |
 ///
-/// Source: emv-utils field tables, which mark it as from unverified internet sources; agrees with the published CVN 18 vector `06011203A0B800`.
+/// Source: the field tables of openemv's emv-utils, which call their Visa rows unverified; the published CVN 18 vector
+/// `06011203A0B800` fits them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VisaIad<'a> {
     /// Derivation key index.

@@ -16,7 +16,15 @@ pub const SCRIPTS_LEN_MAX: usize = 127;
 /// |---|---|---|
 /// | 71 or 72 | | template |
 /// | 9F18 | 4 | script identifier, first, optional |
-/// | 86 | up to 124 | a whole command APDU; one or more |
+/// | 86 | 4 to 123 | a whole command APDU; one or more |
+///
+/// ```
+/// use emv::script::{IssuerScript, ScriptPhase};
+/// let commands = vec![vec![0x84, 0x24, 0x00, 0x00, 0x08, 0xED, 0x0A, 0xB1, 0x62, 0xBA, 0xB1, 0xDE, 0x61]];
+/// let unblock = IssuerScript { phase: ScriptPhase::AfterFinalAc, id: None, commands };
+/// assert_eq!(unblock.to_bytes()?[..4], [0x72, 0x0F, 0x86, 0x0D]);
+/// # Ok::<(), emv::script::ScriptError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuerScript {
     /// When the terminal sends the commands.

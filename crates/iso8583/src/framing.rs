@@ -101,6 +101,17 @@ impl Framing {
 
 /// Collects received bytes and gives whole frames back, as slices of what was collected.
 ///
+/// ```
+/// use iso8583::framing::{FrameReader, Framing};
+/// let mut stream = Vec::new();
+/// Framing::Binary2.append(&mut stream, |out| out.extend_from_slice(b"0800"))?;
+/// let mut reader = FrameReader::new(Framing::Binary2);
+/// reader.push(&stream);
+/// assert_eq!(reader.next_frame()?, Some(&b"0800"[..]));
+/// assert_eq!(reader.next_frame()?, None);
+/// # Ok::<(), iso8583::framing::FrameError>(())
+/// ```
+///
 /// After each push, take frames until there are none: what stays is less than one frame, so the memory is bounded by
 /// one push and [`MESSAGE_LEN_MAX`]. A frame of length zero is a keep-alive: it is skipped.
 #[derive(Clone)]
