@@ -1,12 +1,32 @@
 //! The only room with keys.
 //!
 //! [`PaymentHsm`] is the seam: what Pinward asks of a payment HSM, in the vocabulary of the public payment-HSM
-//! APIs. [`KeyAdmin`] is its second half, for people who look after keys. `SoftwareHsm` implements both; it runs
-//! in a process of its own (`serve`), and [`RemoteHsm`] is the client that the rest of the program holds.
+//! APIs. [`KeyAdmin`] is its second half, for people who look after keys. [`SoftwareHsm`] implements both; it runs
+//! in a process of its own ([`serve()`]), and [`RemoteHsm`] is the client that the rest of the program holds.
 //!
 //! Nothing that crosses the seam is a clear PIN or a clear key. No function takes a decimalisation table, a PVKI,
 //! a PIN reference of the caller's choosing or two cards at once (`docs/architecture.md`, "No oracle").
 
+mod chip;
+mod dice;
+mod ecdh;
+mod envelopes;
+mod harden;
+mod key_admin;
+mod key_block;
+mod key_material;
+mod keyring;
+mod keystore;
+mod pins;
+mod records;
+mod remote;
 mod seam;
+mod serve;
+mod software;
+mod wire;
 
+pub use keystore::OpenError;
+pub use remote::RemoteHsm;
 pub use seam::*;
+pub use serve::{ServeError, ServeOptions, serve};
+pub use software::SoftwareHsm;

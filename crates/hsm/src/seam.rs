@@ -78,7 +78,7 @@ pub enum HsmError {
 pub type Item<T> = Result<T, HsmRefusal>;
 
 /// Name of a key in the HSM's key store (`zpk-demo-acquirer`): 1 to 64 of `a-z 0-9 -`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyName(pub String);
 
 /// How DE52 is formatted and enciphered on a link.

@@ -1,0 +1,143 @@
+//! The keys in memory, and the one place that decides whether a key may do what is asked: by purpose.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cards::Timestamp;
+use paycrypto::aes_key::AesKey;
+use paycrypto::tdes_key::Tdes2Key;
+
+use crate::ecdh::IdentityKey;
+use crate::key_material::{HmacKey, KeyMaterial};
+use crate::seam::{HsmRefusal, KeyInfo, KeyName, KeyPurpose};
+
+/// A key as the key store keeps it.
+pub(crate) struct StoredKey {
+    pub(crate) name: KeyName,
+    pub(crate) purpose: KeyPurpose,
+    pub(crate) material: KeyMaterial,
+    /// Whether it may leave under a key exchange key.
+    pub(crate) exportable: bool,
+    pub(crate) created: Timestamp,
+}
+
+impl StoredKey {
+    pub(crate) fn info(&self) -> KeyInfo {
+        KeyInfo {
+            name: self.name.clone(),
+            purpose: self.purpose,
+            algorithm: self.material.algorithm_name().to_owned(),
+            kcv: self.material.kcv(),
+            created: self.created,
+        }
+    }
+}
+
+/// All keys at one moment. A change makes another ring, so that a batch sees one and the same.
+#[derive(Clone, Default)]
+pub(crate) struct KeyRing {
+    by_name: HashMap<KeyName, Arc<StoredKey>>,
+    singles: HashMap<KeyPurpose, Arc<StoredKey>>,
+}
+
+/// Purposes that one HSM has one key for.
+pub(crate) const SINGLE_PURPOSES: [KeyPurpose; 8] = [
+    KeyPurpose::IssuerCryptogram,
+    KeyPurpose::IssuerScriptIntegrity,
+    KeyPurpose::IssuerScriptConfidentiality,
+    KeyPurpose::PinStorage,
+    KeyPurpose::PanStorage,
+    KeyPurpose::CardIndex,
+    KeyPurpose::RecordMac,
+    KeyPurpose::EnvelopeIdentity,
+];
+
+impl KeyRing {
+    /// Refuses with [`HsmRefusal::KeyExists`] a name that is taken, and a second key of a purpose that has one only.
+    pub(crate) fn check_room_for(&self, name: &KeyName, purpose: KeyPurpose) -> Result<(), HsmRefusal> {
+        let taken = self.by_name.contains_key(name) || self.singles.contains_key(&purpose);
+        (!taken).then_some(()).ok_or(HsmRefusal::KeyExists)
+    }
+
+    pub(crate) fn insert(&mut self, key: StoredKey) {
+        let key = Arc::new(key);
+        if SINGLE_PURPOSES.contains(&key.purpose) {
+            self.singles.insert(key.purpose, Arc::clone(&key));
+        }
+        self.by_name.insert(key.name.clone(), key);
+    }
+
+    /// Every key, by name.
+    pub(crate) fn infos(&self) -> Vec<KeyInfo> {
+        let mut infos: Vec<_> = self.by_name.values().map(|key| key.info()).collect();
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        infos
+    }
+
+    pub(crate) fn by_name(&self, name: &KeyName) -> Result<&StoredKey, HsmRefusal> {
+        let key = self.by_name.get(name).ok_or(HsmRefusal::NoSuchKey)?;
+        Ok(key)
+    }
+
+    /// The key of this name, if it is for this purpose.
+    fn named(&self, name: &KeyName, purpose: KeyPurpose) -> Result<&KeyMaterial, HsmRefusal> {
+        let key = self.by_name(name)?;
+        let fits = key.purpose == purpose;
+        fits.then_some(&key.material).ok_or(HsmRefusal::NoSuchKey)
+    }
+
+    fn single(&self, purpose: KeyPurpose) -> Result<&KeyMaterial, HsmRefusal> {
+        let key = self.singles.get(&purpose).ok_or(HsmRefusal::NoSuchKey)?;
+        Ok(&key.material)
+    }
+
+    /// The AES key of a purpose that has one key only.
+    pub(crate) fn aes(&self, purpose: KeyPurpose) -> Result<&AesKey, HsmRefusal> {
+        as_aes(self.single(purpose)?)
+    }
+
+    /// The TDES key of a purpose that has one key only.
+    pub(crate) fn tdes(&self, purpose: KeyPurpose) -> Result<&Tdes2Key, HsmRefusal> {
+        as_tdes(self.single(purpose)?)
+    }
+
+    /// A named AES key.
+    pub(crate) fn aes_named(&self, name: &KeyName, purpose: KeyPurpose) -> Result<&AesKey, HsmRefusal> {
+        as_aes(self.named(name, purpose)?)
+    }
+
+    /// A named TDES key.
+    pub(crate) fn tdes_named(&self, name: &KeyName, purpose: KeyPurpose) -> Result<&Tdes2Key, HsmRefusal> {
+        as_tdes(self.named(name, purpose)?)
+    }
+
+    pub(crate) fn card_index(&self) -> Result<&HmacKey, HsmRefusal> {
+        match self.single(KeyPurpose::CardIndex)? {
+            KeyMaterial::Hmac(key) => Ok(key),
+            KeyMaterial::Tdes(_) | KeyMaterial::Aes(_) | KeyMaterial::Identity(_) => {
+                Err(HsmRefusal::NoSuchKey)
+            }
+        }
+    }
+
+    pub(crate) fn identity(&self) -> Result<&IdentityKey, HsmRefusal> {
+        match self.single(KeyPurpose::EnvelopeIdentity)? {
+            KeyMaterial::Identity(key) => Ok(key),
+            KeyMaterial::Tdes(_) | KeyMaterial::Aes(_) | KeyMaterial::Hmac(_) => Err(HsmRefusal::NoSuchKey),
+        }
+    }
+}
+
+fn as_aes(material: &KeyMaterial) -> Result<&AesKey, HsmRefusal> {
+    match material {
+        KeyMaterial::Aes(key) => Ok(key),
+        KeyMaterial::Tdes(_) | KeyMaterial::Hmac(_) | KeyMaterial::Identity(_) => Err(HsmRefusal::NoSuchKey),
+    }
+}
+
+fn as_tdes(material: &KeyMaterial) -> Result<&Tdes2Key, HsmRefusal> {
+    match material {
+        KeyMaterial::Tdes(key) => Ok(key),
+        KeyMaterial::Aes(_) | KeyMaterial::Hmac(_) | KeyMaterial::Identity(_) => Err(HsmRefusal::NoSuchKey),
+    }
+}

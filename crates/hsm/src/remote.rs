@@ -1,0 +1,308 @@
+//! The client that the rest of the program holds: [`RemoteHsm`].
+//!
+//! Calls of any number of tasks share one connection. Each takes an id; one task writes whatever frames are waiting
+//! in one go, one task reads answers and wakes the callers.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cards::{CardKey, Pan, SealedPan, SealedPin, Timestamp};
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::seam::{
+    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, EnvelopeOffer, EnvelopeRequest, HsmCard,
+    HsmError, HsmFault, ImportPin, Item, KeyAdmin, KeyInfo, KeyName, KeyPurpose, PaymentHsm,
+    PersonalisedCard, PinChange, RevealWhich, RevealedPin, SealedEnvelope, StateMac, StateToSeal,
+};
+use crate::wire::{self, LENGTH_LEN_BYTES, Request};
+
+/// How long a call may take before it ends in an [`HsmFault`].
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Calls that may wait for the writer before further callers wait for room.
+const CALLS_QUEUED_MAX: usize = 1024;
+
+/// The writer doesn't gather more than this before it writes.
+const WRITE_GATHER_MAX_BYTES: usize = 256 * 1024;
+
+/// A [`PaymentHsm`] and [`KeyAdmin`] that asks the HSM process at the other end of a Unix socket.
+///
+/// Clones share the connection. When it is lost, the calls under way end in an [`HsmFault`] and the next call
+/// connects again. A call without an answer after 5 seconds ends in an [`HsmFault`].
+#[derive(Clone)]
+pub struct RemoteHsm {
+    socket: Arc<PathBuf>,
+    link: Arc<tokio::sync::Mutex<Link>>,
+}
+
+impl RemoteHsm {
+    /// Connects to the HSM process that listens on `socket`. Needs a Tokio runtime.
+    pub async fn connect(socket: impl AsRef<Path>) -> Result<Self, HsmFault> {
+        let socket = socket.as_ref().to_path_buf();
+        let link = Link::open(&socket).await?;
+        Ok(Self {
+            socket: Arc::new(socket),
+            link: Arc::new(tokio::sync::Mutex::new(link)),
+        })
+    }
+
+    /// One call: its answer is the very `Result` that the software HSM gave.
+    async fn ask<T, E>(&self, request: Request) -> Result<T, E>
+    where
+        T: DeserializeOwned,
+        E: DeserializeOwned + From<HsmFault>,
+    {
+        let answer = tokio::time::timeout(CALL_TIMEOUT, self.exchange(request))
+            .await
+            .map_err(|_| HsmFault("no answer within 5 seconds".into()))??;
+        wire::split_id(&answer)
+            .and_then(|(_, body)| wire::read_body::<Result<T, E>>(body))
+            .map_err(|bad| HsmFault(bad.to_string()))?
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Vec<u8>, HsmFault> {
+        let mut link = self.link.lock().await;
+        if link.is_lost() {
+            *link = Link::open(&self.socket).await?;
+        }
+        let (id, waiting) = link.expect_answer()?;
+        let to_writer = link.to_writer.clone();
+        let forget_when_dropped = Forget {
+            calls: Arc::clone(&link.calls),
+            id,
+        };
+        drop(link);
+
+        let mut frame = Vec::new();
+        wire::append_frame(&mut frame, id, &request).map_err(|bad| HsmFault(bad.to_string()))?;
+        drop(request);
+        to_writer.send(frame).await.map_err(|_| lost())?;
+        let answer = waiting.await.map_err(|_| lost());
+        drop(forget_when_dropped);
+        answer
+    }
+}
+
+fn lost() -> HsmFault {
+    HsmFault("the connection to the HSM process was lost".into())
+}
+
+/// One connection, with its reader and writer task.
+struct Link {
+    to_writer: mpsc::Sender<Vec<u8>>,
+    calls: Arc<Mutex<Calls>>,
+}
+
+/// The calls that wait for their answers. `None` once the connection is lost.
+struct Calls {
+    waiting: Option<HashMap<u64, oneshot::Sender<Vec<u8>>>>,
+    id_last: u64,
+}
+
+impl Link {
+    async fn open(socket: &Path) -> Result<Self, HsmFault> {
+        let stream = UnixStream::connect(socket)
+            .await
+            .map_err(|cause| HsmFault(format!("no HSM process at {}: {cause}", socket.display())))?;
+        let (reading, writing) = stream.into_split();
+        let (to_writer, frames) = mpsc::channel(CALLS_QUEUED_MAX);
+        let calls = Arc::new(Mutex::new(Calls {
+            waiting: Some(HashMap::new()),
+            id_last: 0,
+        }));
+        let writer = tokio::spawn(write_frames(writing, frames));
+        let calls_of_reader = Arc::clone(&calls);
+        tokio::spawn(async move {
+            read_answers(reading, &calls_of_reader).await;
+            lock(&calls_of_reader).waiting = None;
+            writer.abort();
+        });
+        Ok(Self { to_writer, calls })
+    }
+
+    fn is_lost(&self) -> bool {
+        lock(&self.calls).waiting.is_none()
+    }
+
+    fn expect_answer(&self) -> Result<(u64, oneshot::Receiver<Vec<u8>>), HsmFault> {
+        let mut calls = lock(&self.calls);
+        calls.id_last += 1;
+        let id = calls.id_last;
+        let (answer, waiting) = oneshot::channel();
+        calls.waiting.as_mut().ok_or_else(lost)?.insert(id, answer);
+        Ok((id, waiting))
+    }
+}
+
+/// Takes a call that ended, or was given up, out of the waiting ones.
+struct Forget {
+    calls: Arc<Mutex<Calls>>,
+    id: u64,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        if let Some(waiting) = &mut lock(&self.calls).waiting {
+            waiting.remove(&self.id);
+        }
+    }
+}
+
+fn lock(calls: &Mutex<Calls>) -> std::sync::MutexGuard<'_, Calls> {
+    calls.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes frames, all that wait together, until the connection or the last [`RemoteHsm`] is gone.
+async fn write_frames(mut stream: OwnedWriteHalf, mut frames: mpsc::Receiver<Vec<u8>>) {
+    while let Some(mut gathered) = frames.recv().await {
+        while gathered.len() < WRITE_GATHER_MAX_BYTES
+            && let Ok(frame) = frames.try_recv()
+        {
+            gathered.extend_from_slice(&frame);
+        }
+        if stream.write_all(&gathered).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Hands answers to their callers until the connection ends or sends something that is no frame.
+async fn read_answers(stream: OwnedReadHalf, calls: &Mutex<Calls>) {
+    let mut stream = BufReader::with_capacity(64 * 1024, stream);
+    loop {
+        let mut length = [0; LENGTH_LEN_BYTES];
+        if stream.read_exact(&mut length).await.is_err() {
+            return;
+        }
+        let Ok(len) = wire::frame_len(length) else { return };
+        let mut frame = vec![0; len];
+        if stream.read_exact(&mut frame).await.is_err() {
+            return;
+        }
+        let Ok((id, _)) = wire::split_id(&frame) else {
+            return;
+        };
+        let caller = lock(calls)
+            .waiting
+            .as_mut()
+            .and_then(|waiting| waiting.remove(&id));
+        if let Some(caller) = caller {
+            // A caller that gave up in this moment doesn't want it.
+            let _ = caller.send(frame);
+        }
+    }
+}
+
+#[async_trait]
+impl PaymentHsm for RemoteHsm {
+    async fn card_keys(&self, pans: Vec<Pan>) -> Result<Vec<CardKey>, HsmFault> {
+        self.ask(Request::CardKeys(pans)).await
+    }
+
+    async fn seal_pans(&self, pans: Vec<Pan>) -> Result<Vec<SealedPan>, HsmFault> {
+        self.ask(Request::SealPans(pans)).await
+    }
+
+    async fn seal_states(&self, states: Vec<StateToSeal>) -> Result<Vec<StateMac>, HsmFault> {
+        self.ask(Request::SealStates(states)).await
+    }
+
+    async fn check(&self, requests: Vec<CheckRequest>) -> Result<Vec<Item<CheckReply>>, HsmFault> {
+        self.ask(Request::Check(requests)).await
+    }
+
+    async fn answer_chip(&self, requests: Vec<ChipAnswerRequest>) -> Result<Vec<Item<ChipAnswer>>, HsmFault> {
+        self.ask(Request::AnswerChip(requests)).await
+    }
+
+    async fn import_pins(&self, pins: Vec<ImportPin>) -> Result<Vec<Item<SealedPin>>, HsmFault> {
+        self.ask(Request::ImportPins(pins)).await
+    }
+
+    async fn open_envelope(&self, request: EnvelopeRequest) -> Result<EnvelopeOffer, HsmError> {
+        self.ask(Request::OpenEnvelope(request)).await
+    }
+
+    async fn create_pin(&self, card: HsmCard, envelope: SealedEnvelope) -> Result<SealedPin, HsmError> {
+        self.ask(Request::CreatePin(card, envelope)).await
+    }
+
+    async fn change_pin(&self, card: HsmCard, envelope: SealedEnvelope) -> Result<PinChange, HsmError> {
+        self.ask(Request::ChangePin(card, envelope)).await
+    }
+
+    async fn reveal_pin(
+        &self,
+        card: HsmCard,
+        which: RevealWhich,
+        envelope: SealedEnvelope,
+    ) -> Result<RevealedPin, HsmError> {
+        self.ask(Request::RevealPin(card, which, envelope)).await
+    }
+
+    async fn anchor_audit(&self, sequence: u64, hash: [u8; 32]) -> Result<[u8; 16], HsmFault> {
+        self.ask(Request::AnchorAudit(sequence, hash)).await
+    }
+}
+
+#[async_trait]
+impl KeyAdmin for RemoteHsm {
+    async fn keys(&self) -> Result<Vec<KeyInfo>, HsmFault> {
+        self.ask(Request::Keys).await
+    }
+
+    async fn generate_key(
+        &self,
+        name: KeyName,
+        purpose: KeyPurpose,
+        now: Timestamp,
+    ) -> Result<KeyInfo, HsmError> {
+        self.ask(Request::GenerateKey(name, purpose, now)).await
+    }
+
+    async fn load_components(
+        &self,
+        name: KeyName,
+        component_paths: Vec<String>,
+        now: Timestamp,
+    ) -> Result<KeyInfo, HsmError> {
+        self.ask(Request::LoadComponents(name, component_paths, now))
+            .await
+    }
+
+    async fn export_key(&self, name: KeyName, under: KeyName) -> Result<String, HsmError> {
+        self.ask(Request::ExportKey(name, under)).await
+    }
+
+    async fn import_key(
+        &self,
+        name: KeyName,
+        purpose: KeyPurpose,
+        block: String,
+        under: KeyName,
+        now: Timestamp,
+    ) -> Result<KeyInfo, HsmError> {
+        self.ask(Request::ImportKey(name, purpose, block, under, now))
+            .await
+    }
+
+    async fn personalise(
+        &self,
+        card: HsmCard,
+        under: KeyName,
+        zone_key: KeyName,
+    ) -> Result<PersonalisedCard, HsmError> {
+        self.ask(Request::Personalise(card, under, zone_key)).await
+    }
+
+    async fn envelope_identity(&self) -> Result<Vec<u8>, HsmError> {
+        self.ask(Request::EnvelopeIdentity).await
+    }
+}

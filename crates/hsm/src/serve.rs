@@ -1,0 +1,192 @@
+//! The HSM process: a software HSM behind a Unix socket, in a process that doesn't dump its memory.
+//!
+//! Blocking, one thread per connection. Frames are in `wire`. A malformed frame closes its own connection only.
+
+use std::fs::{self, Permissions};
+use std::future::Future;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::seam::{KeyAdmin, PaymentHsm};
+use crate::wire::{self, BadFrame, LENGTH_LEN_BYTES, Request};
+use crate::{OpenError, SoftwareHsm, harden};
+
+/// Connections open at one time; the next one is closed at once.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Answers gathered before they are written although more requests wait.
+const GATHER_MAX_BYTES: usize = 256 * 1024;
+
+/// Room for requests that wait in one connection.
+const READ_AHEAD_BYTES: usize = 256 * 1024;
+
+/// How the HSM process runs.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// The key store's directory; made on first start.
+    pub directory: PathBuf,
+    /// Where to listen. A file of that name is replaced: the key store's lock already makes sure that no other HSM
+    /// process serves this directory.
+    pub socket: PathBuf,
+    /// End when standard input closes, which is when the parent process ends, however it ends.
+    pub stop_when_stdin_closes: bool,
+}
+
+/// The HSM process can't start or can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("can't listen on {path}: {cause}")]
+    Listen { path: PathBuf, cause: io::Error },
+    #[error("can't protect the process: {0}")]
+    Harden(io::Error),
+}
+
+/// Runs the HSM process.
+///
+/// Takes the process over: switches core dumps and memory inspection off, and replaces the panic hook by one that
+/// tells the place but not the message. Returns when standard input closes, if asked to; otherwise not.
+pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
+    harden::protect_process().map_err(ServeError::Harden)?;
+    let hsm = Arc::new(SoftwareHsm::open(&options.directory)?);
+    let listener = listen(options)?;
+    harden::announce(&options.directory, &options.socket);
+    if options.stop_when_stdin_closes {
+        thread::spawn(move || accept(&listener, &hsm));
+        // Nobody writes there: the read ends when the parent's end closes.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    } else {
+        accept(&listener, &hsm);
+    }
+    Ok(())
+}
+
+fn listen(options: &ServeOptions) -> Result<UnixListener, ServeError> {
+    let path = &options.socket;
+    let fail = |cause| ServeError::Listen {
+        path: path.clone(),
+        cause,
+    };
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(fail(cause)),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).map_err(fail)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
+    Ok(listener)
+}
+
+fn accept(listener: &UnixListener, hsm: &Arc<SoftwareHsm>) {
+    let open = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming().flatten() {
+        let place = Place::take(&open);
+        let Some(place) = place else { continue };
+        let hsm = Arc::clone(hsm);
+        thread::spawn(move || {
+            if let Err(end) = converse(&hsm, &stream) {
+                tracing::warn!(%end, "an HSM connection was closed");
+            }
+            drop(place);
+        });
+    }
+}
+
+/// One of the [`CONNECTIONS_MAX`] places, given back on drop.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(Arc::clone(open));
+        (open.fetch_add(1, Ordering::Relaxed) < CONNECTIONS_MAX).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Why a connection ended other than by its client.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    BadFrame(#[from] BadFrame),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Answers requests in order. Writes when no complete request waits, or enough answers have gathered.
+fn converse(hsm: &SoftwareHsm, stream: &UnixStream) -> Result<(), End> {
+    let mut requests = BufReader::with_capacity(READ_AHEAD_BYTES, stream);
+    let mut writer = stream;
+    let mut answers = Vec::new();
+    while !requests.fill_buf()?.is_empty() {
+        let mut length = [0; LENGTH_LEN_BYTES];
+        requests.read_exact(&mut length)?;
+        let mut frame = Zeroizing::new(vec![0; wire::frame_len(length)?]);
+        requests.read_exact(&mut frame)?;
+        let (id, body) = wire::split_id(&frame)?;
+        answer(hsm, id, wire::read_body(body)?, &mut answers)?;
+        if answers.len() >= GATHER_MAX_BYTES || !holds_a_frame(requests.buffer()) {
+            writer.write_all(&answers)?;
+            answers.clear();
+        }
+    }
+    Ok(())
+}
+
+/// Whether the next read would find a whole frame without waiting for the client.
+fn holds_a_frame(buffered: &[u8]) -> bool {
+    buffered
+        .split_first_chunk()
+        .is_some_and(|(length, rest)| wire::frame_len(*length).is_ok_and(|len| rest.len() >= len))
+}
+
+fn answer(hsm: &SoftwareHsm, id: u64, request: Request, out: &mut Vec<u8>) -> Result<(), BadFrame> {
+    match request {
+        Request::CardKeys(pans) => put(out, id, hsm.card_keys(pans)),
+        Request::SealPans(pans) => put(out, id, hsm.seal_pans(pans)),
+        Request::SealStates(states) => put(out, id, hsm.seal_states(states)),
+        Request::Check(requests) => put(out, id, hsm.check(requests)),
+        Request::AnswerChip(requests) => put(out, id, hsm.answer_chip(requests)),
+        Request::ImportPins(pins) => put(out, id, hsm.import_pins(pins)),
+        Request::OpenEnvelope(request) => put(out, id, hsm.open_envelope(request)),
+        Request::CreatePin(card, envelope) => put(out, id, hsm.create_pin(card, envelope)),
+        Request::ChangePin(card, envelope) => put(out, id, hsm.change_pin(card, envelope)),
+        Request::RevealPin(card, which, envelope) => put(out, id, hsm.reveal_pin(card, which, envelope)),
+        Request::AnchorAudit(sequence, hash) => put(out, id, hsm.anchor_audit(sequence, hash)),
+        Request::Keys => put(out, id, hsm.keys()),
+        Request::GenerateKey(name, purpose, now) => put(out, id, hsm.generate_key(name, purpose, now)),
+        Request::LoadComponents(name, paths, now) => put(out, id, hsm.load_components(name, paths, now)),
+        Request::ExportKey(name, under) => put(out, id, hsm.export_key(name, under)),
+        Request::ImportKey(name, purpose, block, under, now) => {
+            put(out, id, hsm.import_key(name, purpose, block, under, now))
+        }
+        Request::Personalise(card, under, zone_key) => put(out, id, hsm.personalise(card, under, zone_key)),
+        Request::EnvelopeIdentity => put(out, id, hsm.envelope_identity()),
+    }
+}
+
+fn put<R: Serialize>(out: &mut Vec<u8>, id: u64, call: impl Future<Output = R>) -> Result<(), BadFrame> {
+    wire::append_frame(out, id, &finish(call))
+}
+
+/// Runs a call of the software HSM, which computes and never waits, on this thread.
+fn finish<F: Future>(call: F) -> F::Output {
+    match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("SoftwareHsm awaits nothing"),
+    }
+}
