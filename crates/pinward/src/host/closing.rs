@@ -1,0 +1,56 @@
+//! Why connections end, counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a connection was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CloseReason {
+    /// The peer closed between frames.
+    PeerClosed,
+    /// The connection broke.
+    PeerGone,
+    /// Silent for too long.
+    Idle,
+    /// A frame was begun and not finished.
+    HalfFrame,
+    /// A frame header that is none, or announces more than a message may have.
+    BadFrame,
+    /// A frame that is no message of the link's dialect.
+    BadMessage,
+    /// The peer doesn't read its answers.
+    SlowReader,
+    TooManyConnections,
+}
+
+const REASONS: [CloseReason; 8] = [
+    CloseReason::PeerClosed,
+    CloseReason::PeerGone,
+    CloseReason::Idle,
+    CloseReason::HalfFrame,
+    CloseReason::BadFrame,
+    CloseReason::BadMessage,
+    CloseReason::SlowReader,
+    CloseReason::TooManyConnections,
+];
+
+/// How many connections of a link ended, by reason.
+#[derive(Debug, Default)]
+pub(crate) struct CloseCounts([AtomicU64; REASONS.len()]);
+
+impl CloseCounts {
+    pub(crate) fn count(&self, reason: CloseReason) {
+        self.counter(reason).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Closed so far for this reason.
+    pub(crate) fn of(&self, reason: CloseReason) -> u64 {
+        self.counter(reason).load(Ordering::Relaxed)
+    }
+
+    fn counter(&self, reason: CloseReason) -> &AtomicU64 {
+        let mut pairs = REASONS.iter().zip(&self.0);
+        pairs
+            .find_map(|(each, counter)| (*each == reason).then_some(counter))
+            .expect("every reason has its counter")
+    }
+}
