@@ -5,14 +5,24 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`journey`] | what a transaction gives: outcome and trace |
+//! | [`journey`] | what a transaction gives: outcome and trace; what may go wrong on purpose |
 //! | [`merchant`] | who and what a terminal is |
-//! | [`chip_session`] | EMV with a card: selection, data, PIN, cryptograms, scripts |
-//! | [`online`] | the request to the acquirer, the answer, the reversal |
+//! | `reader` | selecting the card's application, reading it, asking for cryptograms |
+//! | `cvm` | verifying the cardmember by the card's list of methods |
+//! | `contact` | a whole transaction with the card in the reader |
+//! | `online` | the request to the host, its answer, the reversal |
+//! | `receipt` | what is displayed and printed |
+//! | `trace` | APDUs and messages for people |
 
 pub mod atm;
+mod contact;
+mod cvm;
 pub mod journey;
 pub mod merchant;
+mod online;
 pub mod pos;
+mod reader;
+mod receipt;
 pub mod shop;
 pub mod tap;
+mod trace;

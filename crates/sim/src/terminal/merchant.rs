@@ -1,7 +1,5 @@
 //! Who and what a terminal is: the parts of a request that come from neither card nor cardmember.
 
-use iso8583::values::CardEntry;
-
 /// A terminal and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merchant {
@@ -74,13 +72,12 @@ impl Merchant {
     pub fn is_cash_machine(&self) -> bool {
         self.category == *b"6011"
     }
-}
 
-/// Tag 9F39 for a way the card was read: the first two digits of DE22 in BCD.
-#[must_use]
-pub fn entry_mode_tag(entry: CardEntry) -> u8 {
-    match entry {
-        CardEntry::ContactlessChip => 0x07,
-        _ => 0x05,
+    /// Tag 9F33: chip and stripe readers; PIN pad for the host at a cash machine, for the chip and no verification
+    /// elsewhere; no offline authentication of cards (EMV Book 4 A2).
+    #[must_use]
+    pub(super) fn capabilities(&self) -> [u8; 3] {
+        let verification = if self.is_cash_machine() { 0x40 } else { 0x88 };
+        [0xE0, verification, 0x00]
     }
 }

@@ -2,7 +2,10 @@
 
 use paycrypto::pin::Pin;
 
+use super::contact::Contact;
 use super::journey::{Faults, Journey};
+use super::merchant;
+use super::online::Deal;
 use crate::acquirer::Acquirer;
 use crate::card::chip::Chip;
 
@@ -15,5 +18,11 @@ pub async fn buy(
     acquirer: &Acquirer,
     faults: Faults,
 ) -> Journey {
-    unimplemented!("{chip:?} {keyed:?} {amount} {acquirer:?} {faults:?}")
+    let contact = Contact {
+        merchant: merchant::grocer(),
+        deal: Deal::Sale(amount),
+        acquirer,
+        faults,
+    };
+    contact.run(chip, keyed).await
 }

@@ -1,10 +1,38 @@
 //! A sale on the web: number and expiry, no chip, no PIN.
 
-use super::journey::{Faults, Journey};
+use iso8583::values::CardEntry;
+
+use super::journey::{Faults, Journey, Outcome};
+use super::merchant;
+use super::online::{self, Asked, Deal};
+use super::receipt::{self, ReceiptCvm};
+use super::trace::Trace;
 use crate::acquirer::Acquirer;
 use crate::card::perso::Perso;
 
 /// Sells for an amount in minor units.
 pub async fn buy(card: &Perso, amount: u64, acquirer: &Acquirer, faults: Faults) -> Journey {
-    unimplemented!("{card:?} {amount} {acquirer:?} {faults:?}")
+    let (merchant, deal) = (merchant::online_shop(), Deal::Sale(amount));
+    let mut request = online::request(acquirer, &merchant, deal, CardEntry::Ecommerce);
+    request.put(2, card.pan.expose_digits());
+    request.put(14, card.expiry.yymm());
+    let mut trace = Trace::default();
+    let mut outcome = Outcome::default();
+    match online::ask(acquirer, &request, faults, &mut trace).await {
+        Asked::Answered(answer) => {
+            outcome.approved = online::is_approved(&answer);
+            outcome.response_code = answer.response_code();
+            outcome.display = receipt::decision(deal, &answer, outcome.approved);
+            let cvm = ReceiptCvm::None;
+            outcome.receipt = receipt::lines(&merchant, deal, &request, Some(&answer), cvm, outcome.approved);
+        }
+        Asked::Reversed | Asked::Unreachable => {
+            outcome.host_unreachable = true;
+            outcome.display.push("NO CONNECTION, DECLINED".to_owned());
+        }
+    }
+    Journey {
+        outcome,
+        trace: trace.0,
+    }
 }
