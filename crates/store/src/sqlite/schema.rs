@@ -29,16 +29,17 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreFault> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    set_up_writer(&connection)?;
-    Ok(connection)
-}
-
-fn set_up_writer(connection: &Connection) -> Result<(), StoreFault> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    let journal_mode =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    if journal_mode != "wal" {
+        return Err(StoreFault(
+            "the database's file system can't carry a write-ahead log".into(),
+        ));
+    }
     // FULL, not NORMAL: NORMAL may give spent PIN tries back after a power cut.
     connection.execute_batch(
-        "PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
+        "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;
@@ -46,7 +47,7 @@ fn set_up_writer(connection: &Connection) -> Result<(), StoreFault> {
     )?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    Ok(())
+    Ok(connection)
 }
 
 /// A connection that only reads.

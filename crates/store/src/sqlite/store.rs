@@ -306,3 +306,93 @@ impl Store for SqliteStore {
             .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::ChainCheck;
+
+    fn event(detail_len: usize) -> AuditEvent {
+        AuditEvent {
+            at: Timestamp(0),
+            kind: "started",
+            card: None,
+            actor: "operator:root".into(),
+            detail: "x".repeat(detail_len),
+        }
+    }
+
+    /// How far the chain goes, once it was checked.
+    async fn chain_len(store: &SqliteStore) -> u64 {
+        let mut check = ChainCheck::new(&[]);
+        for record in store.audit_from(1, 10_000).await.unwrap() {
+            check.follow(&record).unwrap();
+        }
+        check.end().unwrap()
+    }
+
+    async fn limit_pages(store: &SqliteStore, pages: u32) {
+        let pragma = format!("PRAGMA max_page_count = {pages}");
+        let limit = move |writing: &mut Writing<'_>| {
+            Ok(writing
+                .connection
+                .query_row(&pragma, [], |row| row.get::<_, i64>(0))?)
+        };
+        store.write(limit).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_disk_faults_every_waiter_and_is_got_over() {
+        let dir = TempDir::new().unwrap();
+        let store = SqliteStore::open(dir.path().join("pinward.sqlite")).unwrap();
+        store.append_audit(vec![event(10)]).await.unwrap();
+        // SQLite takes a limit below the present size as the present size.
+        limit_pages(&store, 1).await;
+
+        let waiters = (0..32).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.append_audit(vec![event(100_000)]).await })
+        });
+        for waiter in waiters.collect::<Vec<_>>() {
+            let fault = waiter.await.unwrap().unwrap_err();
+            assert!(fault.0.contains("full"), "{fault}");
+        }
+        assert_eq!(chain_len(&store).await, 1);
+
+        limit_pages(&store, 1_000_000).await;
+        store.append_audit(vec![event(100_000)]).await.unwrap();
+        assert_eq!(chain_len(&store).await, 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_failed_sync_stops_the_store_until_it_is_opened_again() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("pinward.sqlite");
+        let store = SqliteStore::open(&path).unwrap();
+        let failed_sync = |writing: &mut Writing<'_>| {
+            writing.append_audit(&[event(10)])?;
+            let error = ffi::Error::new(ffi::SQLITE_IOERR_FSYNC);
+            Err::<(), _>(Failure::Database(rusqlite::Error::SqliteFailure(error, None)))
+        };
+        store.write(failed_sync).await.unwrap_err();
+        store.append_audit(vec![event(10)]).await.unwrap_err();
+        store.audit_head().await.unwrap_err();
+        drop(store);
+
+        let store = SqliteStore::open(&path).unwrap();
+        store.append_audit(vec![event(10)]).await.unwrap();
+        assert_eq!(chain_len(&store).await, 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_last_handle_leaves_one_file_behind() {
+        let dir = TempDir::new().unwrap();
+        let store = SqliteStore::open(dir.path().join("pinward.sqlite")).unwrap();
+        store.append_audit(vec![event(10)]).await.unwrap();
+        drop(store);
+        assert_eq!(dir.path().read_dir().unwrap().count(), 1);
+    }
+}
