@@ -23,3 +23,4 @@ pub mod pvv;
 pub mod script;
 pub mod session_keys;
 pub mod tdes_key;
+pub mod tr31;

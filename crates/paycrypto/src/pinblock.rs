@@ -117,7 +117,7 @@ pub fn decode_iso0(block: &[u8; 8], account: &AccountDigits) -> Result<Pin, PinB
 
 /// Clear block of format 1; the first nibbles of `fill` follow the PIN.
 ///
-/// Source: ISO 9564-1:2017 9.3.3. Evidence: `vectors/pinblock.txt` (emv-utils).
+/// Source: ISO 9564-1:2017 9.3.3. Evidence: `vectors/pinblock.txt` (openemv).
 ///
 /// ```
 /// use paycrypto::pin::Pin;

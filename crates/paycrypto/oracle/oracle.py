@@ -1,0 +1,93 @@
+"""Second opinion: answers JSON lines with what psec and pyemv compute.
+
+One request a line on stdin, `{"ask": name, ...}`, hexadecimal strings for bytes; one answer a line on stdout, in order.
+An exception ends the program: the test that asked then fails with its text.
+"""
+
+import json
+import sys
+
+from psec import pin, pinblock, tr31
+from pyemv import cvn
+
+
+def h(text):
+    return bytes.fromhex(text)
+
+
+def x(data):
+    return data.hex().upper()
+
+
+def iso0(q):
+    return x(pinblock.encode_pinblock_iso_0(q["pin"], q["account"]))
+
+
+def iso2(q):
+    return x(pinblock.encode_pinblock_iso_2(q["pin"]))
+
+
+def iso3_open(q):
+    return pinblock.decode_pinblock_iso_3(h(q["block"]), q["account"])
+
+
+def iso3(q):
+    return x(pinblock.encode_pinblock_iso_3(q["pin"], q["account"]))
+
+
+def iso4_open(q):
+    return pinblock.decipher_pinblock_iso_4(h(q["key"]), h(q["block"]), q["account"])
+
+
+def iso4(q):
+    return x(pinblock.encipher_pinblock_iso_4(h(q["key"]), q["pin"], q["account"]))
+
+
+def pvv(q):
+    return pin.generate_visa_pvv(h(q["pvk"]), q["pvki"], q["pin"], q["account"])
+
+
+def offset(q):
+    digits = q["digits"]
+    return pin.generate_ibm3624_offset(
+        h(q["pvk"]), q["table"], q["pin"], digits, 0, len(digits), q["pad"]
+    )
+
+
+def tr31_open(q):
+    header, key = tr31.unwrap(h(q["kbpk"]), q["block"])
+    blocks = {name: data for name, data in header.blocks.items() if name != "PB"}
+    return {"key": x(key), "usage": header.key_usage, "blocks": blocks}
+
+
+def tr31_wrap(q):
+    header = tr31.Header(q["version"], q["usage"], q["algorithm"], "N", "00", "E")
+    for name, data in q["blocks"].items():
+        header.blocks[name] = data
+    return tr31.wrap(h(q["kbpk"]), header, h(q["key"]))
+
+
+def cvn18(q):
+    card = cvn.VisaCVN18(h(q["imk_ac"]), h(q["imk_smi"]), h(q["imk_smc"]), q["account"], q["psn"])
+    names = "9f02 9f03 9f1a 95 5f2a 9a 9c 9f37 82 9f36 9f10".split()
+    tags = {"tag_" + name: h(q[name]) for name in names}
+    arqc = card.generate_ac(**tags)
+    atc = tags["tag_9f36"]
+    unblock = bytes([0x84, 0x24, 0x00, 0x00, 0x08])
+    return {
+        "arqc": x(arqc),
+        "arpc": x(card.generate_arpc(arqc, atc, h(q["csu"]), h(q["proprietary"]))),
+        "change": x(card.generate_pin_change_command(q["new"], arqc, atc)),
+        "change_with_current": x(card.generate_pin_change_command(q["new"], arqc, atc, q["current"])),
+        "unblock": x(unblock + card.generate_command_mac(unblock, arqc, atc)),
+    }
+
+
+ANSWERS = {
+    f.__name__: f
+    for f in (iso0, iso2, iso3, iso3_open, iso4, iso4_open, pvv, offset, tr31_open, tr31_wrap, cvn18)
+}
+
+for line in sys.stdin:
+    question = json.loads(line)
+    print(json.dumps(ANSWERS[question["ask"]](question)))

@@ -1,0 +1,364 @@
+//! `vectors/cvn.txt`, `session_keys.txt`, `script_template.txt`; and what a card refuses.
+
+use cards::Psn;
+use data_encoding::HEXUPPER;
+use paycrypto::account::AccountDigits;
+use paycrypto::arpc::{arpc_key, method_1, method_2};
+use paycrypto::cryptogram::{AcInput, ac_session_key, generate_ac, verify_ac};
+use paycrypto::cvn::{ArpcMethod, Cvn};
+use paycrypto::icc_keys::{EmvMasterKeys, IccKeyOption, icc_master_key, icc_master_key_c};
+use paycrypto::script::{
+    PIN_UNBLOCK, ScriptContext, ScriptError, build_mac_only, build_pin_change, build_pin_change_with_current,
+    open_pin_change, verify_mac_only,
+};
+use paycrypto::session_keys::{TreeShape, common, emv2000_tree, visa_atc_xor};
+
+use crate::vector_file::{Record, records};
+
+const ALL_CVNS: [(&str, Cvn); 8] = [
+    ("Visa10", Cvn::Visa10),
+    ("Visa18", Cvn::Visa18),
+    ("Visa22", Cvn::Visa22),
+    ("Interac133", Cvn::Interac133),
+    ("Mastercard16", Cvn::Mastercard16),
+    ("Mastercard17", Cvn::Mastercard17),
+    ("Mastercard20", Cvn::Mastercard20),
+    ("Mastercard21", Cvn::Mastercard21),
+];
+
+struct Case {
+    record: Record,
+    cvn: Cvn,
+    keys: EmvMasterKeys,
+    context: ScriptContext,
+}
+
+fn cases() -> Vec<Case> {
+    let cases: Vec<Case> = records("cvn.txt")
+        .into_iter()
+        .map(|record| {
+            let (_, cvn) = ALL_CVNS
+                .into_iter()
+                .find(|(name, _)| *name == record.text("cvn"))
+                .unwrap();
+            let issuer = EmvMasterKeys {
+                ac: record.tdes("imk_ac"),
+                smi: record.tdes("imk_smi"),
+                smc: record.tdes("imk_smc"),
+            };
+            let psn = Psn::new(record.text("psn").parse().unwrap()).unwrap();
+            let keys = issuer.of_card(cvn.profile().icc_key, &record.account(), psn);
+            let context = ScriptContext {
+                atc: record.number("atc"),
+                arqc: record.array("arqc"),
+                commands_before: 0,
+            };
+            Case {
+                record,
+                cvn,
+                keys,
+                context,
+            }
+        })
+        .collect();
+    assert_eq!(cases.len(), ALL_CVNS.len());
+    cases
+}
+
+fn ac_input<'a>(record: &Record, iad: &'a [u8]) -> AcInput<'a> {
+    AcInput {
+        amount: record.array("amount"),
+        amount_other: record.array("amount_other"),
+        terminal_country: record.array("terminal_country"),
+        tvr: record.array("tvr"),
+        currency: record.array("currency"),
+        date: record.array("date"),
+        transaction_type: record.array::<1>("transaction_type")[0],
+        unpredictable_number: record.array("unpredictable_number"),
+        aip: record.array("aip"),
+        atc: record.number("atc"),
+        iad,
+    }
+}
+
+#[test]
+fn icc_master_keys_have_the_published_check_values() {
+    for Case { record, keys, .. } in cases() {
+        record.expect("mk_ac_check", &keys.ac.kcv()[..2]);
+        record.expect("mk_smi_check", &keys.smi.kcv()[..2]);
+        record.expect("mk_smc_check", &keys.smc.kcv()[..2]);
+    }
+}
+
+#[test]
+fn cryptograms_and_answers_of_every_version_come_out_as_published() {
+    for Case {
+        record,
+        cvn,
+        keys,
+        context,
+    } in cases()
+    {
+        let iad = record.bytes("iad");
+        let input = ac_input(&record, &iad);
+        let session_key = ac_session_key(cvn, &keys.ac, input.atc, input.unpredictable_number);
+        record.expect("arqc", &generate_ac(cvn, &session_key, &input).unwrap());
+
+        let key = arpc_key(cvn, &keys.ac, &session_key);
+        match cvn.profile().arpc {
+            ArpcMethod::Method2 => {
+                let arpc = method_2(key, context.arqc, record.array("response"), &[]).unwrap();
+                record.expect("arpc", &arpc);
+            }
+            ArpcMethod::Method1MasterKey | ArpcMethod::Method1SessionKey => {
+                record.expect("arpc", &method_1(key, context.arqc, record.array("response")));
+            }
+        }
+    }
+}
+
+#[test]
+fn script_commands_of_every_version_come_out_as_published() {
+    for Case {
+        record,
+        cvn,
+        keys,
+        context,
+    } in cases()
+    {
+        let (new, current) = (record.pin("new_pin"), record.pin("current_pin"));
+        record.expect("change", &build_pin_change(cvn, &keys, context, &new));
+        let with_current = build_pin_change_with_current(cvn, &keys, context, &new, &current);
+        assert_eq!(with_current.is_some(), record.has("change_with_current"));
+        if let Some(command) = with_current {
+            record.expect("change_with_current", &command);
+        }
+        let header = record.array::<13>("mac_only").first_chunk().copied().unwrap();
+        record.expect("mac_only", &build_mac_only(cvn, &keys, context, header));
+    }
+}
+
+#[test]
+fn a_script_template_carries_the_unblock_command_unchanged() {
+    let template = records("script_template.txt").remove(0);
+    let case = cases()
+        .into_iter()
+        .find(|case| case.cvn == Cvn::Mastercard16)
+        .unwrap();
+    let command = build_mac_only(case.cvn, &case.keys, case.context, PIN_UNBLOCK);
+    template.expect("command", &command);
+    assert!(template.bytes("template").ends_with(&command));
+}
+
+#[test]
+fn session_keys_come_out_as_published() {
+    let records = records("session_keys.txt");
+    assert_eq!(records.len(), 3);
+    for record in records {
+        let master = record.tdes("master");
+        let key = match record.text("method") {
+            "EMV common, R = ATC and zeros" => common(&master, record.array("r")),
+            "Visa ATC XOR" => visa_atc_xor(&master, record.number("atc")),
+            "EMV2000 tree, height 8, branch 4, IV 0" => {
+                emv2000_tree(&master, TreeShape::Height8Branch4, [0; 16], record.number("atc"))
+            }
+            other => panic!("no method {other}"),
+        };
+        record.expect("expect", key.expose_bytes());
+    }
+}
+
+#[test]
+fn the_card_takes_the_new_pin_out_of_every_versions_commands() {
+    for Case {
+        record,
+        cvn,
+        keys,
+        context,
+    } in cases()
+    {
+        let current = record.pin("current_pin");
+        for name in ["change", "change_with_current"]
+            .into_iter()
+            .filter(|name| record.has(name))
+        {
+            let opened = open_pin_change(cvn, &keys, context, &record.bytes(name), &current);
+            assert_eq!(opened, Ok(record.pin("new_pin")), "{cvn:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn the_card_refuses_a_command_with_any_bit_changed() {
+    for Case {
+        record,
+        cvn,
+        keys,
+        context,
+    } in cases()
+    {
+        let current = record.pin("current_pin");
+        let change = record.bytes("change");
+        for flipped in every_single_bit_flip(&change) {
+            assert!(
+                open_pin_change(cvn, &keys, context, &flipped, &current).is_err(),
+                "{cvn:?} {flipped:02X?}"
+            );
+        }
+        let unblock = build_mac_only(cvn, &keys, context, PIN_UNBLOCK);
+        assert_eq!(
+            verify_mac_only(cvn, &keys, context, PIN_UNBLOCK, &unblock),
+            Ok(())
+        );
+        for flipped in every_single_bit_flip(&unblock) {
+            assert!(
+                verify_mac_only(cvn, &keys, context, PIN_UNBLOCK, &flipped).is_err(),
+                "{cvn:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_card_refuses_a_truncated_or_longer_command() {
+    for Case {
+        record,
+        cvn,
+        keys,
+        context,
+    } in cases()
+    {
+        let current = record.pin("current_pin");
+        let mut change = record.bytes("change");
+        for len in 0..change.len() {
+            let opened = open_pin_change(cvn, &keys, context, &change[..len], &current);
+            assert_eq!(opened, Err(ScriptError::Header), "{cvn:?} {len}");
+        }
+        change.push(0);
+        assert_eq!(
+            open_pin_change(cvn, &keys, context, &change, &current),
+            Err(ScriptError::Header)
+        );
+    }
+}
+
+#[test]
+fn the_card_refuses_a_command_replayed_in_another_transaction() {
+    for Case {
+        record,
+        cvn,
+        keys,
+        context,
+    } in cases()
+    {
+        let current = record.pin("current_pin");
+        let change = record.bytes("change");
+        let later = ScriptContext {
+            atc: context.atc + 1,
+            arqc: context.arqc.map(|byte| byte ^ 0x5A),
+            commands_before: 0,
+        };
+        assert_eq!(
+            open_pin_change(cvn, &keys, later, &change, &current),
+            Err(ScriptError::Mac),
+            "{cvn:?}"
+        );
+    }
+}
+
+#[test]
+fn only_mastercard_profiles_count_the_commands_before() {
+    for Case {
+        record,
+        cvn,
+        keys,
+        context,
+    } in cases()
+    {
+        let second = build_pin_change(
+            cvn,
+            &keys,
+            ScriptContext {
+                commands_before: 1,
+                ..context
+            },
+            &record.pin("new_pin"),
+        );
+        let counts = record.text("cvn").starts_with("Mastercard");
+        assert_eq!(second != record.bytes("change"), counts, "{cvn:?}");
+    }
+}
+
+#[test]
+fn a_change_with_a_wrong_current_pin_doesnt_set_the_intended_pin() {
+    for Case {
+        record,
+        cvn,
+        keys,
+        context,
+    } in cases()
+        .into_iter()
+        .filter(|case| case.record.has("change_with_current"))
+    {
+        let wrong = paycrypto::pin::Pin::parse("12345").unwrap();
+        let opened = open_pin_change(cvn, &keys, context, &record.bytes("change_with_current"), &wrong);
+        assert_eq!(opened, Err(ScriptError::Data), "{cvn:?}");
+    }
+}
+
+#[test]
+fn issuer_application_data_too_short_for_its_version_is_refused() {
+    for Case {
+        record, cvn, keys, ..
+    } in cases()
+    {
+        let iad = record.bytes("iad");
+        let input = |iad| ac_input(&record, iad);
+        assert!(generate_ac(cvn, &keys.ac, &input(&[0; 33])).is_err(), "{cvn:?}");
+        let whole = matches!(cvn, Cvn::Visa18 | Cvn::Visa22 | Cvn::Interac133);
+        assert_eq!(
+            generate_ac(cvn, &keys.ac, &input(&iad[..2])).is_ok(),
+            whole,
+            "{cvn:?}"
+        );
+        let arqc = generate_ac(cvn, &keys.ac, &input(&iad)).unwrap();
+        assert_eq!(verify_ac(cvn, &keys.ac, &input(&iad), arqc), Ok(true));
+        assert_eq!(verify_ac(cvn, &keys.ac, &input(&iad), [0; 8]), Ok(false));
+    }
+}
+
+#[test]
+fn option_c_gives_a_key_as_long_as_the_issuers() {
+    let account = AccountDigits::parse("4111111111111111").unwrap();
+    for len in [16, 24, 32] {
+        let issuer = paycrypto::aes_key::AesKey::from_bytes(&vec![7; len]).unwrap();
+        assert_eq!(
+            icc_master_key_c(&issuer, &account, Psn::default())
+                .expose_bytes()
+                .len(),
+            len
+        );
+    }
+}
+
+#[test]
+fn option_b_equals_option_a_up_to_16_digits_only() {
+    let issuer = paycrypto::tdes_key::Tdes2Key::from_bytes(&[0x23; 16]);
+    let key = |option, digits: &str| {
+        let account = AccountDigits::parse(digits).unwrap();
+        HEXUPPER.encode(icc_master_key(option, &issuer, &account, Psn::default()).expose_bytes())
+    };
+    let digits = "1234567890123456789";
+    for len in 12..=19 {
+        let equal = key(IccKeyOption::A, &digits[..len]) == key(IccKeyOption::B, &digits[..len]);
+        assert_eq!(equal, len <= 16, "{len} digits");
+    }
+}
+
+fn every_single_bit_flip(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    (0..bytes.len() * 8).map(|bit| {
+        let mut flipped = bytes.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        flipped
+    })
+}
