@@ -9,8 +9,10 @@ use paycrypto::aes_key::AesKey;
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, encipher_tdes, iso4};
 use paycrypto::tdes_key::Tdes2Key;
+use paycrypto::tr31::header::{Algorithm, KeyUsage};
 
 use super::AcquirerError;
+use crate::bureau::key_blocks;
 
 /// Field 52 of a dialect: 8 bytes for TDES, 16 for AES.
 const FIELD_52_PIN_BLOCK: u8 = 52;
@@ -34,9 +36,23 @@ impl ZoneKey {
         }
     }
 
-    /// From its TR-31 block under the key exchange key.
+    /// From its TR-31 block under the key exchange key. Refuses another usage than PIN encryption, and other key lengths.
     pub(super) fn unwrap(exchange_key: &AesKey, block: &str) -> Result<Self, AcquirerError> {
-        unimplemented!("{exchange_key:?} {block}")
+        let refused = |_| AcquirerError::ZoneKey;
+        let unwrapped =
+            key_blocks::open(exchange_key, block, KeyUsage::P0_PIN_ENCRYPTION).map_err(refused)?;
+        let bytes = unwrapped.key.as_slice();
+        match unwrapped.header.algorithm {
+            Algorithm::Tdea => {
+                let bytes = bytes.try_into().map_err(|_| AcquirerError::ZoneKey)?;
+                Ok(Self::Tdes(Tdes2Key::from_bytes(bytes)))
+            }
+            Algorithm::Aes => {
+                let key = AesKey::from_bytes(bytes).ok_or(AcquirerError::ZoneKey)?;
+                Ok(Self::Aes(key))
+            }
+            _ => Err(AcquirerError::ZoneKey),
+        }
     }
 
     /// Refuses a key whose PIN blocks aren't as long as the dialect's.
