@@ -4,7 +4,11 @@ use async_trait::async_trait;
 use cards::{CardKey, CardRef, CardRole, CardmemberId, Expiry, ProgrammeId, Psn, SealedPan, Timestamp};
 
 /// The store can't do its work: for the operator. Nothing of the failed call is in effect, except where the
-/// connection was lost at the commit itself; then the same call may be repeated.
+/// connection was lost, or the disk failed, at the commit itself; then the same call may be repeated.
+///
+/// Also the answer to a call that asks for what can't be: a cardmember that isn't there, an effect without an audit
+/// record. Later calls are unharmed, unless a sync failed: from then on every call ends so until the store is opened
+/// again, because nobody knows what is on the disk.
 #[derive(Debug, thiserror::Error)]
 #[error("the store can't answer: {0}")]
 pub struct StoreFault(pub String);
@@ -30,6 +34,7 @@ pub struct CardRecord {
 /// A card's next state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewState {
+    /// One more than the commit's `expected_version`.
     pub version: u64,
     pub state: Vec<u8>,
     pub mac: [u8; 16],
@@ -61,9 +66,10 @@ pub struct Commit {
 pub enum CommitOutcome {
     /// Durable. `audit` is the sequence number of its last audit record.
     Done { audit: u64 },
-    /// The card has moved on: the decision must be thrown away and made anew.
+    /// The card has moved on, or isn't there: the decision must be thrown away and made anew.
     VersionConflict,
-    /// The message was answered before; nothing was written.
+    /// The message was answered before; nothing was written. Told before any other reason, because the first arrival
+    /// may itself have moved the card on and spent the step-up.
     Duplicate(MessageRecord),
     /// The step-up is missing, spent, too old, or for something else; nothing was written.
     StepUpMissing,
@@ -108,7 +114,8 @@ pub struct AuditEvent {
 /// One link of the audit chain as stored.
 ///
 /// `hash = SHA-256(previous hash ‖ sequence (8, big-endian) ‖ at (8) ‖ kind ‖ card ‖ actor ‖ detail)`, texts each
-/// preceded by their length in 4 bytes, card as 0 or 1 then 8 bytes. Sequence numbers have no gaps and start at 1;
+/// preceded by their length in 4 bytes (big-endian), the card as one byte 0 for none, or one byte 1 and 8 bytes
+/// (big-endian). Sequence numbers have no gaps and start at 1;
 /// the hash before the first is 32 zero bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRecord {
@@ -133,7 +140,7 @@ pub struct AuditAnchor {
 /// A write to the list of script attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptWrite {
-    /// A script goes out with this commit's answer.
+    /// A script goes out with this commit's answer. The attempt's number is new on this card.
     Sent {
         attempt: u32,
         kind: &'static str,
@@ -141,7 +148,8 @@ pub enum AttemptWrite {
         atc: u16,
         at: Timestamp,
     },
-    /// Evidence came in for an attempt. Later evidence replaces earlier, but `applied` and `failed` are final.
+    /// Evidence came in for an attempt. Later evidence replaces earlier, but `applied` and `failed` are final: then,
+    /// and for an attempt that was never sent, nothing is written here and the commit goes on.
     Resolved {
         attempt: u32,
         outcome: &'static str,
@@ -181,7 +189,8 @@ pub struct NewNotice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueNotice {
     pub id: i64,
-    /// The same at every try: `<notice-ID.RANDOM@pinward>` without the brackets' domain being resolvable.
+    /// The same at every try: `<notice-` and 32 random hex digits and `@pinward>`, brackets included. `pinward` isn't
+    /// a domain that resolves.
     pub message_id: String,
     pub kind: String,
     pub name: String,
@@ -189,7 +198,7 @@ pub struct DueNotice {
     pub last_four: String,
     pub at: Timestamp,
     pub detail: String,
-    /// How often it was tried before.
+    /// How often it was leased before: a try that ended without a word counts too.
     pub tries: u32,
 }
 
@@ -252,12 +261,16 @@ pub trait Store: Send + Sync {
     /// Cards by key, in order; `None` where there is none. Never from a replica.
     async fn cards(&self, keys: Vec<CardKey>) -> Result<Vec<Option<CardRecord>>, StoreFault>;
 
+    /// One card by its row alone, for callers who got the reference from the store itself.
     async fn card(&self, card: CardRef) -> Result<Option<CardRecord>, StoreFault>;
 
     /// A cardmember's cards, by role, then by number of the row.
     async fn cards_of(&self, cardmember: CardmemberId) -> Result<Vec<CardRecord>, StoreFault>;
 
     /// Commits a batch in order, durably, before it answers. Runs to its end even when the caller goes away.
+    ///
+    /// The batch is one transaction, possibly shared with other callers'. A `StoreFault` undoes all of the batch, so
+    /// callers who don't want to share a fault with others' cards send smaller ones; batching is the store's work.
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<CommitOutcome>, StoreFault>;
 
     /// Answered messages by identity, in order.
@@ -266,7 +279,9 @@ pub trait Store: Send + Sync {
     /// The script attempts of a card, oldest first.
     async fn attempts(&self, card: CardRef) -> Result<Vec<AttemptRecord>, StoreFault>;
 
-    /// All or nothing. A cardmember whose reference is there with the same content is unchanged.
+    /// All or nothing. A cardmember whose reference is there with the same content is unchanged; a user ID that the
+    /// batch doesn't give doesn't count as content. Refused: a reference that is there, or earlier in the batch, with
+    /// other content; a user ID that somebody else has. The audit record is written when anything is inserted.
     async fn import_cardmembers(
         &self,
         batch: Vec<NewCardmember>,
@@ -274,7 +289,9 @@ pub trait Store: Send + Sync {
     ) -> Result<ImportReport, StoreFault>;
 
     /// All or nothing. A card that is there with the same cardmember, PSN, expiry, programme and role is unchanged,
-    /// whatever its state is by now. `state` and `mac` count only for new cards.
+    /// whatever its state is by now. `state` and `mac` count only for new cards. Refused: a card that is there, or
+    /// earlier in the batch, with other content; a cardmember that isn't there; as column `pan`, a card whose key has
+    /// another card's row and a different check. The audit record is written when anything is inserted.
     async fn import_cards(
         &self,
         batch: Vec<CardRecord>,
@@ -297,7 +314,7 @@ pub trait Store: Send + Sync {
     ) -> Result<(), StoreFault>;
 
     /// Charges one sign-in try before the password is looked at: at most `failures_max` in a row, then a pause of
-    /// `pause_ms`.
+    /// `pause_ms` from the last of them. After the pause the counting begins anew.
     async fn charge_sign_in(
         &self,
         cardmember: CardmemberId,
@@ -308,7 +325,9 @@ pub trait Store: Send + Sync {
 
     /// A right password: clears the failures and opens a session.
     async fn open_session(&self, session: SessionRecord, audit: AuditEvent) -> Result<(), StoreFault>;
-    /// A right password for a step-up: clears the failures and records the grant.
+    /// A right password for a step-up: clears the failures and records the grant, as of the audit record's moment. It
+    /// replaces an older grant of the same session, card and operation, is good for one commit, and ends with the
+    /// session. A `StoreFault` when the session isn't there.
     async fn grant_step_up(
         &self,
         session: [u8; 32],
@@ -328,13 +347,15 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<SessionRecord>, StoreFault>;
     async fn close_session(&self, token_hash: [u8; 32]) -> Result<(), StoreFault>;
 
-    /// Leases up to `limit` due notices until `lease_until`, oldest first.
+    /// Leases up to `limit` due notices until `lease_until`, oldest first. None overtakes an earlier one to the same
+    /// cardmember that waits for its next try; send one cardmember's in the order given.
     async fn claim_notices(
         &self,
         now: Timestamp,
         lease_until: Timestamp,
         limit: u32,
     ) -> Result<Vec<DueNotice>, StoreFault>;
+    /// Final: it is never due again, whatever is said of it later.
     async fn notice_sent(&self, id: i64, at: Timestamp) -> Result<(), StoreFault>;
     async fn notice_failed(&self, id: i64, next_try_at: Timestamp, reason: &str) -> Result<(), StoreFault>;
 
@@ -344,6 +365,8 @@ pub trait Store: Send + Sync {
     async fn append_audit(&self, events: Vec<AuditEvent>) -> Result<(), StoreFault>;
     /// The newest record, to be anchored.
     async fn audit_head(&self) -> Result<Option<AuditRecord>, StoreFault>;
+    /// Keeps an anchor. The first for a sequence number stays.
     async fn put_anchor(&self, anchor: AuditAnchor) -> Result<(), StoreFault>;
+    /// All anchors, by sequence number.
     async fn anchors(&self) -> Result<Vec<AuditAnchor>, StoreFault>;
 }

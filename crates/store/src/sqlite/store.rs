@@ -388,6 +388,21 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn a_long_log_is_moved_into_the_database_while_commits_go_on() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("pinward.sqlite");
+        let store = SqliteStore::open(&path).unwrap();
+        // The database file grows at a checkpoint only. The limit is below what the committer would move itself.
+        for _ in 0..200 {
+            store.append_audit(vec![event(1_000_000)]).await.unwrap();
+            if path.metadata().unwrap().len() > 10_000_000 {
+                return;
+            }
+        }
+        panic!("200 MB were committed and no checkpoint came");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn the_last_handle_leaves_one_file_behind() {
         let dir = TempDir::new().unwrap();
         let store = SqliteStore::open(dir.path().join("pinward.sqlite")).unwrap();
