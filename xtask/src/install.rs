@@ -1,0 +1,82 @@
+//! Installs what the tests need: Debian packages by name, Python oracles, the browser driver.
+
+use std::path::PathBuf;
+
+use crate::run::{answers, program, root, run, say};
+
+/// A program that the tests call, the question it must answer, and the Debian package that brings it.
+const PROGRAMS: [(&str, &str, &str); 5] = [
+    ("chromium", "--version", "chromium"),
+    ("strace", "--version", "strace"),
+    ("tcpdump", "--version", "tcpdump"),
+    ("node", "--version", "nodejs"),
+    ("npm", "--version", "npm"),
+];
+
+/// Installs what is missing.
+pub(crate) fn all() -> Result<(), String> {
+    debian_packages()?;
+    python_oracles()?;
+    browser_driver()
+}
+
+fn debian_packages() -> Result<(), String> {
+    let mut missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(name, question, _)| !answers(name, question))
+        .map(|(_, _, package)| *package)
+        .collect();
+    if !answers("fc-list", "--version") {
+        missing.push("fontconfig");
+    }
+    if !std::path::Path::new("/usr/share/fonts/truetype/dejavu").exists() {
+        missing.push("fonts-dejavu-core");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !answers("apt-get", "--version") {
+        return Err(format!("these programs are missing, install them: {}", missing.join(", ")));
+    }
+    say(&format!("installing with apt-get: {}", missing.join(" ")));
+    run(program("apt-get", &["update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    let words = [&["install", "-y", "-qq", "--no-install-recommends"][..], &missing].concat();
+    run(program("apt-get", &words).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// Python of the environment that holds the independent implementations (psec, pyemv, pyiso8583).
+pub(crate) fn oracle_python() -> PathBuf {
+    root().join("target/oracle-venv/bin/python")
+}
+
+fn python_oracles() -> Result<(), String> {
+    let venv = root().join("target/oracle-venv");
+    let venv_text = venv.to_string_lossy().into_owned();
+    if !oracle_python().exists() {
+        if run(&mut program("python3", &["-m", "venv", &venv_text])).is_err() {
+            run(&mut program("apt-get", &["install", "-y", "-qq", "python3-venv", "python3-pip"]))?;
+            run(&mut program("python3", &["-m", "venv", &venv_text]))?;
+        }
+    }
+    let python = oracle_python().to_string_lossy().into_owned();
+    for requirements in requirement_files()? {
+        let requirements = requirements.to_string_lossy().into_owned();
+        run(&mut program(&python, &["-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", &requirements]))?;
+    }
+    Ok(())
+}
+
+fn requirement_files() -> Result<Vec<PathBuf>, String> {
+    let crates = root().join("crates");
+    let folders = std::fs::read_dir(&crates).map_err(|error| format!("{}: {error}", crates.display()))?;
+    let mut files: Vec<PathBuf> = folders
+        .filter_map(|folder| Some(folder.ok()?.path().join("oracle/requirements.txt")))
+        .filter(|file| file.exists())
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+fn browser_driver() -> Result<(), String> {
+    run(&mut program("npm", &["ci", "--prefix", "journeys", "--no-audit", "--no-fund", "--ignore-scripts"]))
+}
