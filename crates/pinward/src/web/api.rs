@@ -1,0 +1,71 @@
+//! The JSON API for the issuer's own systems, and the health check.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use cards::CardRef;
+use issuer::{
+    Refusal,
+    card_status::{CardReport, card_status},
+};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{
+    Web,
+    told::{JsonError, Told},
+};
+
+/// `GET /v1/cards/{card}/pin`, with a bearer token.
+pub(super) fn v1() -> Router<Arc<Web>> {
+    Router::new().route("/cards/{card}/pin", get(card_pin)).fallback(no_such_resource)
+}
+
+async fn no_such_resource() -> JsonError {
+    JsonError(Told { advice: "See the API's documentation.".to_owned(), ..Told::no_such_page() })
+}
+
+/// The card's report: which PIN works where, and the evidence for it.
+async fn card_pin(
+    State(web): State<Arc<Web>>,
+    headers: HeaderMap,
+    Path(card): Path<String>,
+) -> Result<Json<CardReport>, JsonError> {
+    if !is_authorised(&web, &headers) {
+        return Err(JsonError(Told::unauthorised()));
+    }
+    let card: CardRef = card.parse().map_err(|_| Refusal::NotYourCard)?;
+    Ok(Json(card_status(&web.desk, card, web.now()).await?))
+}
+
+fn is_authorised(web: &Web, headers: &HeaderMap) -> bool {
+    let authorisation = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = authorisation.and_then(|value| value.strip_prefix("Bearer "));
+    match (token, web.settings.api_token_sha256) {
+        (Some(token), Some(wanted)) => {
+            let presented: [u8; 32] = Sha256::digest(token).into();
+            bool::from(presented.ct_eq(&wanted))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the HSM and the store answer. Says that the HSM is software: for development, pilots and closed loops.
+pub(super) async fn health(State(web): State<Arc<Web>>) -> Response {
+    let (hsm, store) = tokio::join!(web.desk.hsm.check(Vec::new()), web.desk.store.audit_head());
+    let healthy = hsm.is_ok() && store.is_ok();
+    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({
+        "status": if healthy { "ok" } else { "failing" },
+        "hsm": { "answers": hsm.is_ok(), "kind": "software", "certified": false },
+        "store": { "answers": store.is_ok() },
+    });
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,173 @@
+//! Step-up: the password once more, for one operation on one card, once (I8).
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    Form,
+    extract::{Query, State, rejection::FormRejection},
+    http::StatusCode,
+    response::{IntoResponse, Redirect, Response},
+};
+use cards::CardRef;
+use issuer::{STEP_UP_TTL_MS, create_pin, unlock_pin, view_pin};
+use serde::{Deserialize, Serialize};
+use store::{AuditEvent, SignInCharge, StepUpSpend};
+use zeroize::Zeroizing;
+
+use super::{
+    Web,
+    page::{CardView, Chrome, Place, html, own_card},
+    session::SignedIn,
+    sign_in::{FAILURES_MAX, PAUSE_MS},
+    told::PageError,
+};
+
+/// What a step-up may be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SteppedUp {
+    CreatePin,
+    ViewPin,
+    UnlockPin,
+}
+
+impl SteppedUp {
+    /// The name under which it is granted and spent.
+    fn operation(self) -> &'static str {
+        match self {
+            Self::CreatePin => create_pin::OPERATION,
+            Self::ViewPin => view_pin::OPERATION,
+            Self::UnlockPin => unlock_pin::OPERATION,
+        }
+    }
+
+    fn place(self) -> Place {
+        match self {
+            Self::CreatePin => Place::Create,
+            Self::ViewPin => Place::View,
+            Self::UnlockPin => Place::Unlock,
+        }
+    }
+}
+
+/// Sends the cardmember to the step-up unless an unspent one is there.
+pub(super) async fn needed(
+    web: &Web,
+    signed_in: &SignedIn,
+    card: CardRef,
+    operation: SteppedUp,
+    version: Option<u32>,
+) -> Result<Option<Response>, PageError> {
+    let spend = StepUpSpend {
+        session: signed_in.actor.session,
+        card,
+        operation: operation.operation(),
+        not_before: web.now().plus_ms(-STEP_UP_TTL_MS),
+    };
+    if web.desk.store.has_step_up(spend).await? {
+        return Ok(None);
+    }
+    let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
+    let address = format!("/step-up?card={card}&operation={}{version}", operation.operation());
+    Ok(Some(Redirect::to(&address).into_response()))
+}
+
+#[derive(Template)]
+#[template(path = "web/step_up.html")]
+struct StepUpPage {
+    chrome: Chrome,
+    card: CardView,
+    operation: &'static str,
+    place: Place,
+    version: Option<u32>,
+    /// Why the last try failed; empty before the first.
+    error: String,
+}
+
+/// What for, and which card.
+#[derive(Deserialize)]
+pub(super) struct StepUpQuery {
+    card: String,
+    operation: SteppedUp,
+    version: Option<u32>,
+}
+
+/// The form.
+pub(super) async fn form(
+    State(web): State<Arc<Web>>,
+    signed_in: SignedIn,
+    Query(query): Query<StepUpQuery>,
+) -> Result<Response, PageError> {
+    let card = own_card(&web, &signed_in, &query.card).await?;
+    Ok(show(&web, &signed_in, card, query.operation, query.version, StatusCode::OK, String::new()))
+}
+
+fn show(
+    web: &Web,
+    signed_in: &SignedIn,
+    card: CardView,
+    operation: SteppedUp,
+    version: Option<u32>,
+    status: StatusCode,
+    error: String,
+) -> Response {
+    let page = StepUpPage {
+        chrome: Chrome::inside(web, signed_in, Some(&card), operation.place()),
+        card,
+        operation: operation.operation(),
+        place: operation.place(),
+        version,
+        error,
+    };
+    html(status, &page)
+}
+
+#[derive(Deserialize)]
+pub(super) struct StepUpForm {
+    card: String,
+    operation: SteppedUp,
+    version: Option<u32>,
+    password: String,
+}
+
+/// Grants it where the password is right, and leads back. A wrong password counts as a wrong sign-in.
+pub(super) async fn grant(
+    State(web): State<Arc<Web>>,
+    signed_in: SignedIn,
+    form: Result<Form<StepUpForm>, FormRejection>,
+) -> Result<Response, PageError> {
+    let Form(form) = form?;
+    let password = Zeroizing::new(form.password);
+    let card = own_card(&web, &signed_in, &form.card).await?;
+    let now = web.now();
+    let cardmember = &signed_in.cardmember;
+    let error = match web.desk.store.charge_sign_in(cardmember.id, now, FAILURES_MAX, PAUSE_MS).await? {
+        SignInCharge::LockedUntil(until) => format!(
+            "Too many wrong passwords. Try again after {}.",
+            super::page::day_and_time(until),
+        ),
+        SignInCharge::Charged if web.passwords.matches(cardmember.password_hash.clone(), password).await => {
+            let audit = AuditEvent {
+                at: now,
+                kind: "step_up_granted",
+                card: Some(card.row),
+                actor: signed_in.actor.to_string(),
+                detail: format!(r#"{{"channel":"web","operation":"{}"}}"#, form.operation.operation()),
+            };
+            let session = signed_in.actor.session;
+            web.desk.store.grant_step_up(session, card.row, form.operation.operation(), audit).await?;
+            return Ok(Redirect::to(&target(&card, form.operation, form.version)).into_response());
+        }
+        SignInCharge::Charged => {
+            "That isn't your password. Type it again. After five wrong tries there is a pause of 15 minutes.".to_owned()
+        }
+    };
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Ok(show(&web, &signed_in, card, form.operation, form.version, status, error))
+}
+
+fn target(card: &CardView, operation: SteppedUp, version: Option<u32>) -> String {
+    let version = version.map(|version| format!("?version={version}")).unwrap_or_default();
+    format!("{}{version}", operation.place().address(&card.reference))
+}
