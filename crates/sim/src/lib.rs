@@ -10,6 +10,8 @@ pub mod bureau;
 pub mod card;
 pub mod cli;
 pub mod device;
+pub mod mailbox;
 mod private_file;
+pub mod sandbox;
 pub mod terminal;
 pub mod vpcd;

@@ -26,6 +26,13 @@ pub struct MailRow {
     pub unread: bool,
 }
 
+/// How many mails there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MailCounts {
+    pub total: usize,
+    pub unread: usize,
+}
+
 /// The folder and the number that its next message gets.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -67,11 +74,20 @@ impl Folder {
                     to: mail.to,
                     subject: mail.subject,
                     date: mail.date,
-                    unread: !self.path(number, "read").exists(),
+                    unread: self.is_unread(number),
                 });
             }
         }
         Ok(rows)
+    }
+
+    pub(super) fn counts(&self) -> io::Result<MailCounts> {
+        let numbers = self.numbers()?;
+        let unread = numbers.iter().filter(|number| self.is_unread(**number)).count();
+        Ok(MailCounts {
+            total: numbers.len(),
+            unread,
+        })
     }
 
     pub(super) fn raw(&self, number: u32) -> io::Result<Option<Vec<u8>>> {
@@ -84,6 +100,10 @@ impl Folder {
 
     pub(super) fn mark_read(&self, number: u32) -> io::Result<()> {
         fs::write(self.path(number, "read"), b"")
+    }
+
+    fn is_unread(&self, number: u32) -> bool {
+        !self.path(number, "read").exists()
     }
 
     fn forget_oldest(&self) -> io::Result<()> {
@@ -142,6 +162,7 @@ mod tests {
             .map(|row| (row.number, row.unread))
             .collect();
         assert_eq!(rows, [(3, true), (2, true), (1, false)]);
+        assert_eq!(folder.counts().unwrap(), MailCounts { total: 3, unread: 2 });
     }
 
     #[test]

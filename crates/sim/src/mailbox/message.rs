@@ -22,14 +22,20 @@ impl Mail {
     #[must_use]
     pub fn parse(raw: &[u8]) -> Option<Self> {
         let message = MessageParser::default().parse(raw)?;
-        let text = message.text_body.iter().find_map(|part| match &message.part(*part)?.body {
-            PartType::Text(text) => Some(text.to_string()),
-            _ => None,
-        });
-        let html = message.html_body.iter().find_map(|part| match &message.part(*part)?.body {
-            PartType::Html(html) => Some(html.to_string()),
-            _ => None,
-        });
+        let text = message
+            .text_body
+            .iter()
+            .find_map(|part| match &message.part(*part)?.body {
+                PartType::Text(text) => Some(text.to_string()),
+                _ => None,
+            });
+        let html = message
+            .html_body
+            .iter()
+            .find_map(|part| match &message.part(*part)?.body {
+                PartType::Html(html) => Some(html.to_string()),
+                _ => None,
+            });
         let attachments = message
             .attachments()
             .map(|part| part.attachment_name().unwrap_or("without a name").to_owned())

@@ -24,7 +24,10 @@ use tokio::{
 };
 
 use self::folder::Folder;
-pub use self::{folder::MailRow, message::Mail};
+pub use self::{
+    folder::{MailCounts, MailRow},
+    message::Mail,
+};
 
 /// Connections served at once; the next one is told 421 and closed.
 const CONNECTIONS_MAX: usize = 32;
@@ -94,6 +97,11 @@ impl Mailbox {
     /// Every kept message, newest first.
     pub fn rows(&self) -> io::Result<Vec<MailRow>> {
         lock(&self.folder).rows()
+    }
+
+    /// How many there are, without opening them.
+    pub fn counts(&self) -> io::Result<MailCounts> {
+        lock(&self.folder).counts()
     }
 
     /// One message, and marks it as read. `None` where there is no such number.

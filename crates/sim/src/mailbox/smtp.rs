@@ -23,7 +23,8 @@ where
         reader: BufReader::new(reader),
         writer: BufWriter::new(writer),
     };
-    peer.say("220 mailbox.localhost ESMTP Pinward demo mailbox").await?;
+    peer.say("220 mailbox.localhost ESMTP Pinward demo mailbox")
+        .await?;
     let mut session = Session::default();
     let mut mistakes = 0;
     while let Some(line) = peer.line(mailbox.limits().command_bytes).await? {
@@ -35,7 +36,8 @@ where
                 peer.say(&reply).await?;
             }
             Next::Receive => {
-                peer.say("354 end the message with a dot on a line of its own").await?;
+                peer.say("354 end the message with a dot on a line of its own")
+                    .await?;
                 let envelope = std::mem::take(&mut session.envelope);
                 match receive(mailbox, &mut peer, &envelope).await? {
                     Some(reply) => peer.say(&reply).await?,
@@ -144,7 +146,10 @@ impl Session {
         let Line::Whole(line) = line else {
             return say("500 5.5.2 the line is too long");
         };
-        let Some(line) = str::from_utf8(line).ok().filter(|line| !line.contains(char::is_control)) else {
+        let Some(line) = str::from_utf8(line)
+            .ok()
+            .filter(|line| !line.contains(char::is_control))
+        else {
             return say("500 5.5.2 commands are plain text");
         };
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -282,7 +287,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Peer<R, W> {
             self.reader.consume(taken);
             if ended {
                 line.truncate(line.len().saturating_sub(2));
-                return Ok(Some(if too_long { Line::TooLong } else { Line::Whole(line) }));
+                return Ok(Some(if too_long {
+                    Line::TooLong
+                } else {
+                    Line::Whole(line)
+                }));
             }
         }
     }

@@ -83,7 +83,9 @@ async fn a_pipelined_message_is_kept_with_its_envelope() {
 #[tokio::test]
 async fn a_leading_dot_is_unstuffed_once_and_only_a_lone_dot_ends() {
     let bench = bench(Limits::default()).await;
-    let got = bench.codes_for(b"Subject: dots\r\n\r\n..one\r\n...two\r\n. \r\na.").await;
+    let got = bench
+        .codes_for(b"Subject: dots\r\n\r\n..one\r\n...two\r\n. \r\na.")
+        .await;
     assert_eq!(got[..6], TAKEN);
     assert!(bench.raw_text(1).ends_with("\r\n.one\r\n..two\r\n \r\na.\r\n"));
 }
@@ -153,7 +155,9 @@ async fn garbage_is_answered_a_few_times_and_then_shown_the_door() {
     let got = codes(&answer);
     assert_eq!(got.iter().filter(|code| *code == "500").count(), 20);
     assert_eq!(got.last().map(String::as_str), Some("421"));
-    let answer = bench.all_at_once(&[vec![b'x'; 100_000], b"\r\nQUIT\r\n".to_vec()].concat()).await;
+    let answer = bench
+        .all_at_once(&[vec![b'x'; 100_000], b"\r\nQUIT\r\n".to_vec()].concat())
+        .await;
     assert_eq!(codes(&answer), ["220", "500", "221"]);
 }
 
@@ -180,7 +184,13 @@ async fn two_peers_are_served_side_by_side() {
     slow.write_all(b"\r\nlate\r\n.\r\nQUIT\r\n").await.unwrap();
     let mut answer = String::new();
     slow.read_to_string(&mut answer).await.unwrap();
-    let subjects: Vec<_> = bench.mailbox.rows().unwrap().into_iter().map(|row| row.subject).collect();
+    let subjects: Vec<_> = bench
+        .mailbox
+        .rows()
+        .unwrap()
+        .into_iter()
+        .map(|row| row.subject)
+        .collect();
     assert_eq!(subjects, ["slow", "quick"]);
 }
 
