@@ -213,6 +213,7 @@ fn psec_computes_the_same_3624_offsets() {
     assert_eq!(ask(&questions), ours);
 }
 
+#[expect(clippy::large_enum_variant, reason = "a few hundred, in a test")]
 enum AnyKbpk {
     Tdes(Tdes2Key),
     Aes(AesKey),
