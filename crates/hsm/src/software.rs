@@ -240,3 +240,143 @@ impl KeyAdmin for SoftwareHsm {
         Ok(self.keys.ring().identity()?.public().to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cards::{CardState, CardStatus, PinReference, Psn, Scheme};
+    use data_encoding::HEXUPPER;
+    use paycrypto::account::AccountDigits;
+    use paycrypto::aes_key::AesKey;
+    use paycrypto::pin::Pin;
+    use paycrypto::pinblock::iso4;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::key_material::KeyMaterial;
+    use crate::keyring::StoredKey;
+    use crate::{Cryptogram, PinVerdict, ScriptOrder};
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        HEXUPPER.decode(hex.as_bytes()).unwrap()
+    }
+
+    /// A key given in clear, which no public call allows.
+    fn put(hsm: &SoftwareHsm, name: &str, purpose: KeyPurpose, key: &[u8]) {
+        let key = StoredKey {
+            name: KeyName(name.into()),
+            purpose,
+            material: KeyMaterial::from_bytes(purpose, key).unwrap(),
+            exportable: true,
+            created: Timestamp(0),
+        };
+        hsm.keys.add(key).unwrap();
+    }
+
+    /// The published row goes through the seam as the host would send it; only the PAN, which has a wrong check
+    /// digit, is sealed by hand.
+    #[tokio::test]
+    async fn the_visa_cvn_18_row_of_the_published_vectors_comes_out_of_the_seam() {
+        // source: pin-and-emv.md 4.1, row Visa 18 (a real HSM, by way of pyemv)
+        const PAN: &str = "1234567890123456";
+        let directory = TempDir::new().unwrap();
+        let hsm = SoftwareHsm::open(directory.path()).unwrap();
+        let keys = [
+            (
+                "imk-ac",
+                KeyPurpose::IssuerCryptogram,
+                "0123456789ABCDEFFEDCBA9876543210",
+            ),
+            (
+                "imk-smi",
+                KeyPurpose::IssuerScriptIntegrity,
+                "FEDCBA98765432100123456789ABCDEF",
+            ),
+            (
+                "imk-smc",
+                KeyPurpose::IssuerScriptConfidentiality,
+                "89ABCDEF0123456776543210FEDCBA98",
+            ),
+            (
+                "pin-storage",
+                KeyPurpose::PinStorage,
+                "00112233445566778899AABBCCDDEEFF",
+            ),
+        ];
+        for (name, purpose, key) in keys {
+            put(&hsm, name, purpose, &bytes(key));
+        }
+        hsm.provision(Timestamp(0)).unwrap();
+
+        let storage_key = AesKey::from_bytes(&bytes("00112233445566778899AABBCCDDEEFF")).unwrap();
+        let account = AccountDigits::parse(PAN).unwrap();
+        let reference = SealedPin {
+            kcv: storage_key.kcv(),
+            block: iso4::encipher(&storage_key, &Pin::parse("9999").unwrap(), &account, &[1; 8]),
+        };
+        let state = CardState::delivered(CardStatus::Active, PinReference::Sealed(reference), 3);
+        let ring = hsm.keys.ring();
+        let sealed = StateToSeal {
+            key: hsm
+                .card_keys(vec![Pan::parse("4111111111111111").unwrap()])
+                .await
+                .unwrap()[0],
+            pan: records::seal_pan(ring.aes(KeyPurpose::PanStorage).unwrap(), PAN),
+            psn: Psn::new(0).unwrap(),
+            state: state.encode(),
+        };
+        let mac = hsm.seal_states(vec![sealed.clone()]).await.unwrap()[0];
+        let card = HsmCard {
+            key: sealed.key,
+            pan: sealed.pan,
+            psn: sealed.psn,
+            state: sealed.state,
+            mac,
+        };
+        let transaction = [
+            "000000004000",   // 9F02
+            "000000000000",   // 9F03
+            "0124",           // 9F1A
+            "8000048000",     // 95
+            "0124",           // 5F2A
+            "191105",         // 9A
+            "01",             // 9C
+            "52BF4585",       // 9F37
+            "1800",           // 82
+            "001C",           // 9F36
+            "06011203A0B800", // 9F10
+        ];
+        let cryptogram = Cryptogram {
+            scheme: Scheme::VisaCvn18,
+            atc: 0x001C,
+            arqc: bytes("7A788EA6B8A3E733").try_into().unwrap(),
+            data: bytes(&transaction.concat()),
+        };
+
+        let check = CheckRequest {
+            card: card.clone(),
+            cryptogram: Some(cryptogram.clone()),
+            pin: None,
+        };
+        let checked = hsm.check(vec![check]).await.unwrap()[0].unwrap();
+        assert_eq!(
+            (checked.cryptogram_valid, checked.pin),
+            (Some(true), None::<PinVerdict>)
+        );
+
+        let order = ChipAnswerRequest {
+            card,
+            cryptogram,
+            csu: [0; 4],
+            script: Some(ScriptOrder::ChangePin),
+        };
+        let answer = hsm.answer_chip(vec![order]).await.unwrap()[0].clone().unwrap();
+        assert_eq!(
+            HEXUPPER.encode(&answer.issuer_authentication_data),
+            "9AF514C100000000"
+        );
+        assert_eq!(
+            HEXUPPER.encode(&answer.script_command.unwrap()),
+            "8424000218BB221AF527377A2811D2B6EBC396A9391A22B480EF312F40"
+        );
+    }
+}

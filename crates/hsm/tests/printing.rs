@@ -1,0 +1,103 @@
+//! No request, answer or error prints a PIN block, a key or a full PAN.
+
+use cards::{CardKey, CardRef, Pan, Psn, SealedPan, SealedPin, Timestamp};
+use hsm::{
+    CheckRequest, ChipAnswerRequest, Cryptogram, HsmCard, ImportPin, KeyName, PersonalisedCard, PinChange,
+    RevealedPin, ScriptOrder, SealedEnvelope, StateMac, StateToSeal, ZonePin, ZonePinFormat,
+};
+
+/// A byte that every secret consists of, and nothing else.
+const SECRET: u8 = 0xA7;
+const PAN: &str = "4761739001010119";
+
+#[test]
+fn requests_and_answers_print_without_their_secrets() {
+    let key = CardKey {
+        row: CardRef(1),
+        check: [0; 24],
+    };
+    let card = HsmCard {
+        key,
+        pan: SealedPan([SECRET; 16]),
+        psn: Psn::default(),
+        state: vec![SECRET; 40],
+        mac: StateMac([SECRET; 16]),
+    };
+    let pin = ZonePin {
+        zone_key: KeyName("zpk".into()),
+        format: ZonePinFormat::Iso0,
+        block: vec![SECRET; 8],
+    };
+    let cryptogram = Cryptogram {
+        scheme: cards::Scheme::VisaCvn18,
+        atc: 1,
+        arqc: [0; 8],
+        data: vec![0; 8],
+    };
+    let sealed = SealedPin {
+        kcv: [0; 5],
+        block: [SECRET; 16],
+    };
+    let envelope = SealedEnvelope {
+        nonce: [SECRET; 16],
+        session: [SECRET; 32],
+        device_public: vec![0; 65],
+        current_pin: Some([SECRET; 16]),
+        new_pin: Some([SECRET; 16]),
+        now: Timestamp(0),
+    };
+    let pan = Pan::parse(PAN).unwrap();
+    let printed = [
+        format!(
+            "{:?}",
+            CheckRequest {
+                card: card.clone(),
+                cryptogram: Some(cryptogram.clone()),
+                pin: Some(pin.clone()),
+            }
+        ),
+        format!(
+            "{:?}",
+            ChipAnswerRequest {
+                card: card.clone(),
+                cryptogram,
+                csu: [0; 4],
+                script: Some(ScriptOrder::ChangePin),
+            }
+        ),
+        format!(
+            "{:?}",
+            StateToSeal {
+                key,
+                pan: card.pan,
+                psn: card.psn,
+                state: card.state.clone(),
+            }
+        ),
+        format!(
+            "{:?}",
+            ImportPin {
+                pan: pan.clone(),
+                pin
+            }
+        ),
+        format!("{envelope:?}"),
+        format!("{:?}", RevealedPin([SECRET; 16])),
+        format!("{:?}", PinChange::Matched(sealed)),
+        format!(
+            "{:?}",
+            PersonalisedCard {
+                pan,
+                icc_key_ac: "A7A7".into(),
+                icc_key_smi: "A7A7".into(),
+                icc_key_smc: "A7A7".into(),
+                pin_block: Some([SECRET; 8]),
+            }
+        ),
+    ];
+    for text in printed {
+        for leak in ["167", "a7", "A7", PAN] {
+            assert!(!text.contains(leak), "{leak} in {text}");
+        }
+    }
+}
