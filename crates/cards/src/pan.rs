@@ -46,7 +46,7 @@ impl Pan {
         if !text.iter().all(u8::is_ascii_digit) {
             return Err(ParsePanError::NotDigits);
         }
-        if luhn_sum(text) % 10 != 0 {
+        if !luhn_sum(text).is_multiple_of(10) {
             return Err(ParsePanError::CheckDigit);
         }
         let mut digits = [0; PAN_LEN_MAX];
