@@ -2,7 +2,7 @@
 //!
 //! Not a protection against root or a debugger that is attached before the start.
 
-use std::io;
+use std::io::{self, Write};
 use std::panic;
 use std::path::Path;
 
@@ -15,8 +15,8 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 /// Refuses to go on when core dumps can't be switched off.
 pub(crate) fn protect_process() -> io::Result<()> {
     panic::set_hook(Box::new(|info| match info.location() {
-        Some(place) => eprintln!("the HSM process panicked at {place}"),
-        None => eprintln!("the HSM process panicked"),
+        Some(place) => say(&format!("panicked at {place}")),
+        None => say("panicked"),
     }));
     let none = Rlimit {
         current: Some(0),
@@ -33,15 +33,20 @@ fn lock_memory() {
     let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
     let unlimited = getrlimit(Resource::Memlock).current.is_none();
     if !unlimited || mlockall(flags).is_err() {
-        eprintln!("HSM: memory isn't locked: keys may reach the swap (needs an unlimited RLIMIT_MEMLOCK)");
+        say("memory isn't locked: keys may reach the swap (needs an unlimited RLIMIT_MEMLOCK)");
     }
 }
 
 /// Says on standard error what this is.
 pub(crate) fn announce(directory: &Path, socket: &Path) {
-    eprintln!(
-        "HSM: a software HSM, for development, pilots and closed loops; keys in {}, listening on {}",
+    say(&format!(
+        "a software HSM, for development, pilots and closed loops; keys in {}, listening on {}",
         directory.display(),
         socket.display()
-    );
+    ));
+}
+
+/// On standard error, without the panic that `eprintln` has when nobody listens there any more.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "HSM: {line}");
 }

@@ -1,4 +1,5 @@
 //! Creating, changing and viewing a PIN through single-use envelopes.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test helpers")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The HSM process and its client, over a real socket.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test helpers")]
 
 mod support;
 
@@ -120,7 +121,7 @@ async fn every_call_crosses_the_socket_and_comes_back_with_its_answer_or_refusal
     let envelope = Device::new(offer).envelope(None, Some("2580"));
     assert!(hsm.create_pin(card.clone(), envelope).await.is_ok());
 
-    assert_eq!(hsm.keys().await.unwrap().len(), 12);
+    assert_eq!(hsm.keys().await.unwrap().len(), 13);
     assert_eq!(hsm.envelope_identity().await.unwrap().len(), 65);
     let anchor = hsm.anchor_audit(1, [1; 32]).await.unwrap();
     assert_ne!(anchor, hsm.anchor_audit(2, [1; 32]).await.unwrap());
@@ -233,7 +234,7 @@ async fn garbage_closes_its_own_connection_and_no_other() {
         let _ = stream.read_to_end(&mut answer);
         assert_eq!(answer, b"");
     }
-    assert_eq!(hsm.keys().await.unwrap().len(), 12);
+    assert_eq!(hsm.keys().await.unwrap().len(), 13);
 }
 
 #[tokio::test]

@@ -1,5 +1,11 @@
 //! A software HSM with keys that the test knows, cards in it, and a cardmember's device.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code outside of test functions"
+)]
 
 use std::fs;
 
