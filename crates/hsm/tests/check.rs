@@ -1,5 +1,5 @@
 //! What the authorisation path asks: cryptograms and online PINs.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test helpers")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Keys: one purpose each, at rest as key blocks, exchanged as key blocks.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test helpers")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! The HSM process and its client, over a real socket.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test helpers")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 mod support;
 
