@@ -164,7 +164,9 @@ mod tests {
     }
 
     fn bytes(vectors: &Value, name: &str) -> Vec<u8> {
-        HEXLOWER.decode(vectors[name].as_str().unwrap().as_bytes()).unwrap()
+        HEXLOWER
+            .decode(vectors[name].as_str().unwrap().as_bytes())
+            .unwrap()
     }
 
     fn opened(vectors: &Value) -> Envelope {
@@ -179,7 +181,13 @@ mod tests {
             signature: &bytes(vectors, "signature"),
         };
         assert!(offer.is_signed_by(&bytes(vectors, "identity_public")));
-        assert!(!Offer { expires_ms: offer.expires_ms + 1, ..offer }.is_signed_by(&bytes(vectors, "identity_public")));
+        assert!(
+            !Offer {
+                expires_ms: offer.expires_ms + 1,
+                ..offer
+            }
+            .is_signed_by(&bytes(vectors, "identity_public"))
+        );
         Envelope::open_with(&key, &offer).unwrap()
     }
 

@@ -37,7 +37,7 @@ impl ZoneKey {
     }
 
     /// From its TR-31 block under the key exchange key. Refuses another usage than PIN encryption, and other key lengths.
-    pub(super) fn unwrap(exchange_key: &AesKey, block: &str) -> Result<Self, AcquirerError> {
+    pub fn unwrap(exchange_key: &AesKey, block: &str) -> Result<Self, AcquirerError> {
         let refused = |_| AcquirerError::ZoneKey;
         let unwrapped =
             key_blocks::open(exchange_key, block, KeyUsage::P0_PIN_ENCRYPTION).map_err(refused)?;

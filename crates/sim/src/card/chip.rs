@@ -49,6 +49,9 @@ pub const SW_6581_MEMORY_FAILURE: StatusWord = StatusWord(0x6581);
 /// Derivation key index, the first of its issuer.
 const DKI: u8 = 1;
 
+/// Transactions since the last issuer that the card reports as many (9F14, lower consecutive offline limit).
+const TRANSACTIONS_OFFLINE_MAX: u16 = 10;
+
 /// Between the card and the terminal: contacts or field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interface {
@@ -371,6 +374,8 @@ impl Chip {
             offline_pin_failed: transaction.pin == PinVerification::Failed,
             last_online_not_completed: self.state.online_not_completed
                 && transaction.stage == Stage::Initiated,
+            velocity_exceeded: self.state.atc.saturating_sub(self.state.last_online_atc)
+                > TRANSACTIONS_OFFLINE_MAX,
             pin_try_limit_exceeded: self.state.is_pin_blocked(),
             new_card: self.state.last_online_atc == 0,
             issuer_authentication_failed_last: self.state.issuer_authentication_failed,

@@ -136,7 +136,9 @@ impl Contact<'_> {
         if self.faults.pull_card == Some(PullCard::BeforeFinalAc) {
             reader.remove();
         }
-        let authentication = tlv::find(chip_data, TAG_91_ISSUER_AUTHENTICATION_DATA).ok().flatten();
+        let authentication = tlv::find(chip_data, TAG_91_ISSUER_AUTHENTICATION_DATA)
+            .ok()
+            .flatten();
         if let Some(data) = authentication {
             let (_, status) = reader.send(&Command::external_authenticate(data))?;
             if status != SW_9000_OK {
@@ -149,7 +151,11 @@ impl Contact<'_> {
             terminal.tvr = terminal.tvr.with(TvrBit::ScriptFailedBeforeFinalAc);
         }
         let host_approves = online::is_approved(answer);
-        let asked = if host_approves { CryptogramKind::Tc } else { CryptogramKind::Aac };
+        let asked = if host_approves {
+            CryptogramKind::Tc
+        } else {
+            CryptogramKind::Aac
+        };
         let code = answer.field(39).and_then(|code| code.try_into().ok());
         let code = code.unwrap_or(RESPONSE_Z3_UNABLE_TO_GO_ONLINE);
         let second = reader.second_ac(card, asked, terminal, code)?;
@@ -269,7 +275,10 @@ fn scripts_of(chip_data: &[u8]) -> Vec<Option<IssuerScript>> {
 
 fn receipt_cvm(verified: &Verified) -> ReceiptCvm {
     match verified {
-        Verified { offline_pin_right: true, .. } => ReceiptCvm::PinByChip,
+        Verified {
+            offline_pin_right: true,
+            ..
+        } => ReceiptCvm::PinByChip,
         Verified { online_pin: true, .. } => ReceiptCvm::PinByHost,
         _ => ReceiptCvm::None,
     }

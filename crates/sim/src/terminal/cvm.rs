@@ -1,6 +1,6 @@
 //! Verifying the cardmember by the methods of the card's list, in its order (EMV Book 3 10.5).
 
-use emv::apdu::{Command, SW_9000_OK, SW_6983_PIN_BLOCKED, SW_6984_REFERENCE_INVALIDATED};
+use emv::apdu::{Command, SW_6983_PIN_BLOCKED, SW_6984_REFERENCE_INVALIDATED, SW_9000_OK};
 use emv::bits::{Tvr, TvrBit};
 use emv::cvm::{CvmList, CvmMethod, CvmOutcome, CvmResults, CvmRule};
 use emv::tags::{TAG_8E_CVM_LIST, TAG_9F17_PIN_TRY_COUNTER};

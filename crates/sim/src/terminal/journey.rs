@@ -75,7 +75,7 @@ pub struct Faults {
 }
 
 /// When the card is pulled out of the reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PullCard {
     /// After the host's answer, before the second GENERATE AC.
     BeforeFinalAc,

@@ -1,6 +1,8 @@
 //! The request to the host, its answer, and the reversal that a missing answer asks for.
 
-use iso8583::mti::{MTI_0100_AUTHORISATION_REQUEST, MTI_0200_FINANCIAL_REQUEST, MTI_0400_REVERSAL_REQUEST, Mti};
+use iso8583::mti::{
+    MTI_0100_AUTHORISATION_REQUEST, MTI_0200_FINANCIAL_REQUEST, MTI_0400_REVERSAL_REQUEST, Mti,
+};
 use iso8583::response_code::RESPONSE_00_APPROVED;
 use iso8583::values::{CardEntry, EntryMode};
 

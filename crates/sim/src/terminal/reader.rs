@@ -11,7 +11,7 @@ use emv::field55::{CryptogramKind, Field55};
 use emv::tags::{
     TAG_4F_ADF_NAME, TAG_5A_PAN, TAG_5F2A_TRANSACTION_CURRENCY, TAG_5F24_EXPIRATION_DATE, TAG_5F34_PSN,
     TAG_8A_AUTHORISATION_RESPONSE_CODE, TAG_8C_CDOL1, TAG_8D_CDOL2, TAG_9A_TRANSACTION_DATE,
-    TAG_9C_TRANSACTION_TYPE, TAG_9F02_AMOUNT_AUTHORISED, TAG_9F03_AMOUNT_OTHER, TAG_9F1A_TERMINAL_COUNTRY,
+    TAG_9C_TRANSACTION_TYPE, TAG_9F1A_TERMINAL_COUNTRY, TAG_9F02_AMOUNT_AUTHORISED, TAG_9F03_AMOUNT_OTHER,
     TAG_9F10_IAD, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID, TAG_9F33_TERMINAL_CAPABILITIES,
     TAG_9F36_ATC, TAG_9F37_UNPREDICTABLE_NUMBER, TAG_57_TRACK_2, TAG_82_AIP, TAG_84_DF_NAME, TAG_94_AFL,
     TAG_95_TVR,
@@ -190,7 +190,10 @@ impl CardData {
     }
 
     pub(super) fn needed(&self, tag: Tag) -> Result<&[u8], CardTrouble> {
-        self.objects.get(&tag).map(Vec::as_slice).ok_or(CardTrouble::Unusable)
+        self.objects
+            .get(&tag)
+            .map(Vec::as_slice)
+            .ok_or(CardTrouble::Unusable)
     }
 
     fn exact<const LEN: usize>(&self, tag: Tag) -> Result<[u8; LEN], CardTrouble> {
@@ -250,7 +253,11 @@ impl CardData {
         };
         let mut bytes = field_55.to_bytes();
         put(&mut bytes, TAG_84_DF_NAME, self.needed(TAG_84_DF_NAME)?);
-        put(&mut bytes, TAG_9F33_TERMINAL_CAPABILITIES, &merchant.capabilities());
+        put(
+            &mut bytes,
+            TAG_9F33_TERMINAL_CAPABILITIES,
+            &merchant.capabilities(),
+        );
         Ok(bytes)
     }
 }
@@ -281,7 +288,9 @@ impl TerminalData {
             }),
             country: bcd(merchant.country.into()),
             currency: bcd(merchant.currency.into()),
-            unpredictable_number: getrandom::u32().expect("the system gives random numbers").to_be_bytes(),
+            unpredictable_number: getrandom::u32()
+                .expect("the system gives random numbers")
+                .to_be_bytes(),
         }
     }
 

@@ -29,7 +29,10 @@ pub(super) fn lines(
         let value = message.field(number).unwrap_or_default();
         String::from_utf8_lossy(value).into_owned()
     };
-    let mut lines = vec![merchant.name.to_owned(), format!("TERMINAL {}", text(request, 41))];
+    let mut lines = vec![
+        merchant.name.to_owned(),
+        format!("TERMINAL {}", text(request, 41)),
+    ];
     lines.push(match deal {
         Deal::Sale(amount) => format!("SALE {}", money(amount, merchant.currency)),
         Deal::Cash(amount) => format!("CASH {}", money(amount, merchant.currency)),

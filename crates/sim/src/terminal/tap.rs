@@ -74,6 +74,9 @@ fn tap(
     }
     let mut request = online::request(acquirer, merchant, deal, CardEntry::ContactlessChip);
     card.put_account(&mut request)?;
-    request.put(55, card.chip_data(&terminal, &cryptogram, merchant, ENTRY_MODE_07)?);
+    request.put(
+        55,
+        card.chip_data(&terminal, &cryptogram, merchant, ENTRY_MODE_07)?,
+    );
     Ok(Some(request))
 }

@@ -59,13 +59,23 @@ impl Trace {
             }
         }
         let title = message.mti.to_string();
-        self.0.push(TraceStep { from, to, title, lines });
+        self.0.push(TraceStep {
+            from,
+            to,
+            title,
+            lines,
+        });
     }
 
     /// Something that happened between terminal and another party, in words.
     pub(super) fn event(&mut self, from: Party, to: Party, title: &str) {
         let (title, lines) = (title.to_owned(), Vec::new());
-        self.0.push(TraceStep { from, to, title, lines });
+        self.0.push(TraceStep {
+            from,
+            to,
+            title,
+            lines,
+        });
     }
 }
 

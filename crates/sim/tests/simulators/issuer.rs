@@ -1,0 +1,122 @@
+//! A test issuer: knows one card's keys, makes its files, answers its cryptograms.
+
+use std::fs;
+use std::path::PathBuf;
+
+use cards::{Expiry, Pan, Psn};
+use paycrypto::account::AccountDigits;
+use paycrypto::arpc;
+use paycrypto::cryptogram::{AcInput, ac_session_key, verify_ac};
+use paycrypto::cvn::Cvn;
+use paycrypto::icc_keys::{EmvMasterKeys, IccKeyOption};
+use paycrypto::pin::Pin;
+use paycrypto::script::{
+    PIN_UNBLOCK, ScriptContext, build_mac_only, build_pin_change, build_pin_change_with_current,
+};
+use paycrypto::tdes_key::Tdes2Key;
+use sim::card::chip::Chip;
+use sim::card::perso::{AID_PINWARD, Perso};
+use tempfile::TempDir;
+
+pub const PAN: &str = "4761739001010010";
+
+/// A folder with one card's files.
+pub struct Folder {
+    pub directory: TempDir,
+    pub perso: PathBuf,
+    pub state: PathBuf,
+}
+
+/// The keys of the vectors of pyemv: PAN 1234567890123456, PSN 00.
+pub fn card_keys() -> EmvMasterKeys {
+    let key = |value: u128| Tdes2Key::from_bytes(&value.to_be_bytes());
+    let issuer = EmvMasterKeys {
+        ac: key(0x0123_4567_89AB_CDEF_FEDC_BA98_7654_3210),
+        smi: key(0xFEDC_BA98_7654_3210_0123_4567_89AB_CDEF),
+        smc: key(0x89AB_CDEF_0123_4567_7654_3210_FEDC_BA98),
+    };
+    let account = AccountDigits::parse("1234567890123456").unwrap();
+    issuer.of_card(IccKeyOption::B, &account, Psn::default())
+}
+
+pub fn pin(digits: &str) -> Pin {
+    Pin::parse(digits).unwrap()
+}
+
+/// A new card, with a PIN or without.
+pub fn new_card(first_pin: Option<&str>) -> Folder {
+    let directory = tempfile::tempdir().unwrap();
+    let perso = directory.path().join("card.perso.json");
+    let card = Perso {
+        card_ref: "card".to_owned(),
+        pan: Pan::parse(PAN).unwrap(),
+        psn: Psn::default(),
+        expiry: Expiry::parse_yymm("3012").unwrap(),
+        cardholder_name: "TEST/CARD".to_owned(),
+        aid: AID_PINWARD.to_vec(),
+        label: "PINWARD DEBIT".to_owned(),
+        keys: card_keys(),
+        pin: first_pin.map(pin),
+        pin_try_limit: 3,
+        country: 372,
+        currency: 978,
+    };
+    card.write(&perso).unwrap();
+    let state = directory.path().join("card.state.json");
+    Folder {
+        directory,
+        perso,
+        state,
+    }
+}
+
+impl Folder {
+    /// The card, as after its power was cut: only what its files say.
+    pub fn chip(&self) -> Chip {
+        Chip::open(&self.perso, &self.state).unwrap()
+    }
+
+    /// Writes a memory that a card may have.
+    pub fn remember(&self, json: &str) {
+        fs::write(&self.state, json).unwrap();
+    }
+}
+
+/// Whether an ARQC is this card's.
+pub fn arqc_is_right(input: &AcInput<'_>, arqc: [u8; 8]) -> bool {
+    let key = ac_session_key(Cvn::Visa18, &card_keys().ac, input.atc, [0; 4]);
+    verify_ac(Cvn::Visa18, &key, input, arqc).unwrap()
+}
+
+/// Tag 91.
+pub fn authentication(atc: u16, arqc: [u8; 8], csu: [u8; 4]) -> Vec<u8> {
+    let key = ac_session_key(Cvn::Visa18, &card_keys().ac, atc, [0; 4]);
+    let arpc = arpc::method_2(&key, arqc, csu, &[]).unwrap();
+    [&arpc[..], &csu].concat()
+}
+
+pub const CSU_APPROVE: [u8; 4] = [0x00, 0x80, 0x00, 0x00];
+pub const CSU_DECLINE: [u8; 4] = [0x00, 0x00, 0x00, 0x00];
+/// Approve, and set the PIN try counter to 3.
+pub const CSU_APPROVE_PTC_3: [u8; 4] = [0x03, 0x90, 0x00, 0x00];
+
+fn context(atc: u16, arqc: [u8; 8]) -> ScriptContext {
+    ScriptContext {
+        atc,
+        arqc,
+        commands_before: 0,
+    }
+}
+
+pub fn change_script(atc: u16, arqc: [u8; 8], new: &str) -> Vec<u8> {
+    build_pin_change(Cvn::Visa18, &card_keys(), context(atc, arqc), &pin(new))
+}
+
+pub fn change_script_with_current(atc: u16, arqc: [u8; 8], new: &str, current: &str) -> Vec<u8> {
+    let (new, current) = (pin(new), pin(current));
+    build_pin_change_with_current(Cvn::Visa18, &card_keys(), context(atc, arqc), &new, &current).unwrap()
+}
+
+pub fn unblock_script(atc: u16, arqc: [u8; 8]) -> Vec<u8> {
+    build_mac_only(Cvn::Visa18, &card_keys(), context(atc, arqc), PIN_UNBLOCK).to_vec()
+}

@@ -1,0 +1,10 @@
+//! The simulators, by what can be seen of them: APDUs, ISO 8583 messages, files.
+
+mod bureau;
+mod card;
+mod host;
+mod issuer;
+mod reader;
+mod terminals;
+mod truncated;
+mod virtual_reader;
