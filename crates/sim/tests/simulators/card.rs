@@ -63,7 +63,8 @@ fn the_right_pin_gives_all_tries_back_and_is_reported() {
 
 #[test]
 fn a_wrong_pin_is_reported_as_performed_and_failed() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     begin(&mut chip, Interface::Contact);
     verify(&mut chip, "9999");
     let cvr = arqc(&mut chip, Interface::Contact).cvr();
@@ -73,7 +74,8 @@ fn a_wrong_pin_is_reported_as_performed_and_failed() {
 
 #[test]
 fn a_card_without_a_pin_offers_no_try_and_verifies_nothing() {
-    let mut chip = new_card(None).chip();
+    let folder = new_card(None);
+    let mut chip = folder.chip();
     begin(&mut chip, Interface::Contact);
     assert_eq!(pin_tries(&mut chip), 0);
     assert_eq!(verify(&mut chip, "1234"), 0x6984);
@@ -82,7 +84,8 @@ fn a_card_without_a_pin_offers_no_try_and_verifies_nothing() {
 
 #[test]
 fn data_that_is_no_pin_block_costs_no_try() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     begin(&mut chip, Interface::Contact);
     let odd: [&[u8]; 7] = [
         &[
@@ -114,7 +117,8 @@ fn data_that_is_no_pin_block_costs_no_try() {
 
 #[test]
 fn a_pin_is_verified_only_before_the_first_cryptogram() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     chip.power_on(Interface::Contact);
     assert_eq!(verify(&mut chip, "1234"), CONDITIONS);
     begin(&mut chip, Interface::Contact);
@@ -141,7 +145,8 @@ fn a_script_changes_the_pin_and_resets_its_tries() {
 
 #[test]
 fn a_script_gives_a_pin_to_a_card_without_one() {
-    let mut chip = new_card(None).chip();
+    let folder = new_card(None);
+    let mut chip = folder.chip();
     let ac = up_to_issuer(&mut chip);
     let with_current = change_script_with_current(ac.atc, ac.ac, "9876", "1234");
     assert_eq!(status(&mut chip, &with_current), 0x6984);
@@ -152,7 +157,8 @@ fn a_script_gives_a_pin_to_a_card_without_one() {
 
 #[test]
 fn a_script_with_the_current_pin_works_only_where_the_chip_holds_it() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     let ac = up_to_issuer(&mut chip);
     let wrong = change_script_with_current(ac.atc, ac.ac, "9876", "7777");
     assert_eq!(status(&mut chip, &wrong), 0x6A80);
@@ -164,7 +170,8 @@ fn a_script_with_the_current_pin_works_only_where_the_chip_holds_it() {
 
 #[test]
 fn an_unblock_script_frees_the_pin_and_leaves_it() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     begin(&mut chip, Interface::Contact);
     for _ in 0..3 {
         verify(&mut chip, "0000");
@@ -177,7 +184,8 @@ fn an_unblock_script_frees_the_pin_and_leaves_it() {
 
 #[test]
 fn a_script_of_the_last_transaction_is_refused_in_the_next() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     let first = up_to_issuer(&mut chip);
     let script = change_script(first.atc, first.ac, "9876");
     assert_eq!(status(&mut chip, &script), OK);
@@ -210,7 +218,8 @@ fn a_script_with_any_one_bit_changed_is_refused() {
 
 #[test]
 fn a_script_needs_an_authenticated_issuer_in_this_transaction() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     begin(&mut chip, Interface::Contact);
     let ac = arqc(&mut chip, Interface::Contact);
     let script = change_script(ac.atc, ac.ac, "9876");
@@ -226,7 +235,8 @@ fn a_script_needs_an_authenticated_issuer_in_this_transaction() {
 
 #[test]
 fn a_tap_never_takes_pin_issuer_script_or_second_cryptogram() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     begin(&mut chip, Interface::Contactless);
     assert_eq!(verify(&mut chip, "1234"), CONDITIONS);
     let ac = arqc(&mut chip, Interface::Contactless);
@@ -271,7 +281,8 @@ fn a_script_is_reported_until_an_issuer_has_seen_it() {
 
 #[test]
 fn a_failed_script_is_reported_as_failed() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     let ac = up_to_issuer(&mut chip);
     let mut script = change_script(ac.atc, ac.ac, "9876");
     *script.last_mut().unwrap() ^= 1;
@@ -284,7 +295,8 @@ fn a_failed_script_is_reported_as_failed() {
 
 #[test]
 fn a_script_before_the_second_cryptogram_is_reported_in_the_next_transaction_too() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     let ac = up_to_issuer(&mut chip);
     assert_eq!(status(&mut chip, &change_script(ac.atc, ac.ac, "9876")), OK);
     let tc = second_ac(&mut chip, CryptogramKind::Tc).unwrap();
@@ -295,7 +307,8 @@ fn a_script_before_the_second_cryptogram_is_reported_in_the_next_transaction_too
 
 #[test]
 fn a_script_in_the_transaction_that_reports_another_counts_anew() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     for expected in [0, 1, 1] {
         let ac = up_to_issuer(&mut chip);
         assert_eq!(ac.cvr().script_commands, expected);
@@ -306,7 +319,8 @@ fn a_script_in_the_transaction_that_reports_another_counts_anew() {
 
 #[test]
 fn the_card_approves_only_what_an_authenticated_issuer_approved() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     for (csu, asked, expected) in [
         (CSU_APPROVE, CryptogramKind::Tc, 0x40),
         (CSU_APPROVE, CryptogramKind::Aac, 0x00),
@@ -326,7 +340,8 @@ fn the_card_approves_only_what_an_authenticated_issuer_approved() {
 
 #[test]
 fn a_wrong_arpc_is_reported_in_the_next_transaction() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     begin(&mut chip, Interface::Contact);
     let ac = arqc(&mut chip, Interface::Contact);
     assert_eq!(authenticate(&mut chip, &[0; 8]), 0x6300);
@@ -399,7 +414,8 @@ fn card_files_are_for_their_owner_only_and_print_no_secret() {
 
 #[test]
 fn a_card_without_power_is_mute() {
-    let mut chip = new_card(None).chip();
+    let folder = new_card(None);
+    let mut chip = folder.chip();
     assert!(chip.transmit(&[0x00, 0xA4, 0x04, 0x00, 0x00]).is_empty());
     begin(&mut chip, Interface::Contact);
     chip.power_off();
@@ -408,7 +424,8 @@ fn a_card_without_power_is_mute() {
 
 #[test]
 fn unknown_commands_get_the_statuses_of_iso_7816() {
-    let mut chip = new_card(None).chip();
+    let folder = new_card(None);
+    let mut chip = folder.chip();
     begin(&mut chip, Interface::Contact);
     for (command, expected) in [
         (&[0xFF, 0xCA, 0, 0, 0][..], 0x6E00),

@@ -23,24 +23,24 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::issuer::{CSU_APPROVE, CSU_DECLINE, arqc_is_right, authentication, change_script, unblock_script};
 
-pub const ZONE_KEY_TDES: [u8; 16] = [0x23; 16];
-pub const ZONE_KEY_AES: [u8; 16] = [0x42; 16];
+pub(crate) const ZONE_KEY_TDES: [u8; 16] = [0x23; 16];
+pub(crate) const ZONE_KEY_AES: [u8; 16] = [0x42; 16];
 
 /// What the host does with the next requests.
 #[derive(Clone, Default)]
-pub struct Orders {
+pub(crate) struct Orders {
     /// DE39; approved where there is none.
-    pub code: Option<&'static str>,
-    pub script: Option<Script>,
-    pub balance: Option<&'static str>,
+    pub(crate) code: Option<&'static str>,
+    pub(crate) script: Option<Script>,
+    pub(crate) balance: Option<&'static str>,
     /// Closes the connection instead of answering a request (a reversal is answered).
-    pub mute: bool,
+    pub(crate) mute: bool,
     /// Answers without tag 91.
-    pub no_authentication: bool,
+    pub(crate) no_authentication: bool,
 }
 
 #[derive(Clone)]
-pub enum Script {
+pub(crate) enum Script {
     Change(&'static str),
     ChangeBefore(&'static str),
     Unblock,
@@ -48,15 +48,15 @@ pub enum Script {
 }
 
 #[derive(Clone)]
-pub struct Host {
-    pub address: SocketAddr,
+pub(crate) struct Host {
+    pub(crate) address: SocketAddr,
     dialect: Arc<Dialect>,
     orders: Arc<Mutex<Orders>>,
     got: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Host {
-    pub async fn start(dialect: &str) -> Self {
+    pub(crate) async fn start(dialect: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = Self {
             address: listener.local_addr().unwrap(),
@@ -73,7 +73,7 @@ impl Host {
         host
     }
 
-    pub fn acquirer(&self) -> Acquirer {
+    pub(crate) fn acquirer(&self) -> Acquirer {
         let zone_key = match self.dialect.name() {
             "ascii-1987" => ZoneKey::Tdes(Tdes2Key::from_bytes(&ZONE_KEY_TDES)),
             _ => ZoneKey::Aes(AesKey::from_bytes(&ZONE_KEY_AES).unwrap()),
@@ -82,12 +82,17 @@ impl Host {
         Acquirer::new(self.address.to_string(), dialect, "12345".to_owned(), zone_key).unwrap()
     }
 
-    pub fn order(&self, orders: Orders) {
+    /// The same host where nobody listens.
+    pub(crate) fn moved_to(self, address: SocketAddr) -> Self {
+        Self { address, ..self }
+    }
+
+    pub(crate) fn order(&self, orders: Orders) {
         *self.orders.lock().unwrap() = orders;
     }
 
     /// Takes what came since the last time.
-    pub fn got(&self) -> Vec<Message> {
+    pub(crate) fn got(&self) -> Vec<Message> {
         std::mem::take(&mut *self.got.lock().unwrap())
     }
 
@@ -192,6 +197,6 @@ fn put_script(out: &mut Vec<u8>, tag: Tag, command: &[u8]) {
 }
 
 /// A message type.
-pub fn mti(digits: &str) -> Mti {
+pub(crate) fn mti(digits: &str) -> Mti {
     Mti::parse(digits.as_bytes()).unwrap()
 }

@@ -18,17 +18,17 @@ use sim::card::chip::Chip;
 use sim::card::perso::{AID_PINWARD, Perso};
 use tempfile::TempDir;
 
-pub const PAN: &str = "4761739001010010";
+pub(crate) const PAN: &str = "4761739001010010";
 
 /// A folder with one card's files.
-pub struct Folder {
-    pub directory: TempDir,
-    pub perso: PathBuf,
-    pub state: PathBuf,
+pub(crate) struct Folder {
+    _directory: TempDir,
+    pub(crate) perso: PathBuf,
+    pub(crate) state: PathBuf,
 }
 
 /// The keys of the vectors of pyemv: PAN 1234567890123456, PSN 00.
-pub fn card_keys() -> EmvMasterKeys {
+pub(crate) fn card_keys() -> EmvMasterKeys {
     let key = |value: u128| Tdes2Key::from_bytes(&value.to_be_bytes());
     let issuer = EmvMasterKeys {
         ac: key(0x0123_4567_89AB_CDEF_FEDC_BA98_7654_3210),
@@ -39,12 +39,12 @@ pub fn card_keys() -> EmvMasterKeys {
     issuer.of_card(IccKeyOption::B, &account, Psn::default())
 }
 
-pub fn pin(digits: &str) -> Pin {
+pub(crate) fn pin(digits: &str) -> Pin {
     Pin::parse(digits).unwrap()
 }
 
 /// A new card, with a PIN or without.
-pub fn new_card(first_pin: Option<&str>) -> Folder {
+pub(crate) fn new_card(first_pin: Option<&str>) -> Folder {
     let directory = tempfile::tempdir().unwrap();
     let perso = directory.path().join("card.perso.json");
     let card = Perso {
@@ -64,7 +64,7 @@ pub fn new_card(first_pin: Option<&str>) -> Folder {
     card.write(&perso).unwrap();
     let state = directory.path().join("card.state.json");
     Folder {
-        directory,
+        _directory: directory,
         perso,
         state,
     }
@@ -72,33 +72,33 @@ pub fn new_card(first_pin: Option<&str>) -> Folder {
 
 impl Folder {
     /// The card, as after its power was cut: only what its files say.
-    pub fn chip(&self) -> Chip {
+    pub(crate) fn chip(&self) -> Chip {
         Chip::open(&self.perso, &self.state).unwrap()
     }
 
     /// Writes a memory that a card may have.
-    pub fn remember(&self, json: &str) {
+    pub(crate) fn remember(&self, json: &str) {
         fs::write(&self.state, json).unwrap();
     }
 }
 
 /// Whether an ARQC is this card's.
-pub fn arqc_is_right(input: &AcInput<'_>, arqc: [u8; 8]) -> bool {
+pub(crate) fn arqc_is_right(input: &AcInput<'_>, arqc: [u8; 8]) -> bool {
     let key = ac_session_key(Cvn::Visa18, &card_keys().ac, input.atc, [0; 4]);
     verify_ac(Cvn::Visa18, &key, input, arqc).unwrap()
 }
 
 /// Tag 91.
-pub fn authentication(atc: u16, arqc: [u8; 8], csu: [u8; 4]) -> Vec<u8> {
+pub(crate) fn authentication(atc: u16, arqc: [u8; 8], csu: [u8; 4]) -> Vec<u8> {
     let key = ac_session_key(Cvn::Visa18, &card_keys().ac, atc, [0; 4]);
     let arpc = arpc::method_2(&key, arqc, csu, &[]).unwrap();
     [&arpc[..], &csu].concat()
 }
 
-pub const CSU_APPROVE: [u8; 4] = [0x00, 0x80, 0x00, 0x00];
-pub const CSU_DECLINE: [u8; 4] = [0x00, 0x00, 0x00, 0x00];
+pub(crate) const CSU_APPROVE: [u8; 4] = [0x00, 0x80, 0x00, 0x00];
+pub(crate) const CSU_DECLINE: [u8; 4] = [0x00, 0x00, 0x00, 0x00];
 /// Approve, and set the PIN try counter to 3.
-pub const CSU_APPROVE_PTC_3: [u8; 4] = [0x03, 0x90, 0x00, 0x00];
+pub(crate) const CSU_APPROVE_PTC_3: [u8; 4] = [0x03, 0x90, 0x00, 0x00];
 
 fn context(atc: u16, arqc: [u8; 8]) -> ScriptContext {
     ScriptContext {
@@ -108,15 +108,15 @@ fn context(atc: u16, arqc: [u8; 8]) -> ScriptContext {
     }
 }
 
-pub fn change_script(atc: u16, arqc: [u8; 8], new: &str) -> Vec<u8> {
+pub(crate) fn change_script(atc: u16, arqc: [u8; 8], new: &str) -> Vec<u8> {
     build_pin_change(Cvn::Visa18, &card_keys(), context(atc, arqc), &pin(new))
 }
 
-pub fn change_script_with_current(atc: u16, arqc: [u8; 8], new: &str, current: &str) -> Vec<u8> {
+pub(crate) fn change_script_with_current(atc: u16, arqc: [u8; 8], new: &str, current: &str) -> Vec<u8> {
     let (new, current) = (pin(new), pin(current));
     build_pin_change_with_current(Cvn::Visa18, &card_keys(), context(atc, arqc), &new, &current).unwrap()
 }
 
-pub fn unblock_script(atc: u16, arqc: [u8; 8]) -> Vec<u8> {
+pub(crate) fn unblock_script(atc: u16, arqc: [u8; 8]) -> Vec<u8> {
     build_mac_only(Cvn::Visa18, &card_keys(), context(atc, arqc), PIN_UNBLOCK).to_vec()
 }

@@ -14,39 +14,39 @@ use sim::card::records::{AIP_CONTACT, AIP_CONTACTLESS};
 
 use crate::issuer;
 
-pub const OK: u16 = 0x9000;
+pub(crate) const OK: u16 = 0x9000;
 
 /// Values of CDOL1, as the vectors of pyemv give them.
-pub const VALUES: [u8; 29] = [
+pub(crate) const VALUES: [u8; 29] = [
     0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x24, 0x80, 0, 0x04, 0x80, 0, 0x01, 0x24, 0x19, 0x11, 0x05,
     0x01, 0x52, 0xBF, 0x45, 0x85,
 ];
 
-pub struct Ac {
-    pub atc: u16,
-    pub ac: [u8; 8],
-    pub cid: u8,
-    pub iad: Vec<u8>,
+pub(crate) struct Ac {
+    pub(crate) atc: u16,
+    pub(crate) ac: [u8; 8],
+    pub(crate) cid: u8,
+    pub(crate) iad: Vec<u8>,
 }
 
 impl Ac {
-    pub fn cvr(&self) -> Cvr {
+    pub(crate) fn cvr(&self) -> Cvr {
         VisaIad::parse(&self.iad).unwrap().cvr
     }
 }
 
-pub fn send(chip: &mut Chip, apdu: &[u8]) -> (Vec<u8>, u16) {
+pub(crate) fn send(chip: &mut Chip, apdu: &[u8]) -> (Vec<u8>, u16) {
     let mut answer = chip.transmit(apdu);
     let status = answer.split_off(answer.len() - 2);
     (answer, u16::from_be_bytes(status.try_into().unwrap()))
 }
 
-pub fn status(chip: &mut Chip, apdu: &[u8]) -> u16 {
+pub(crate) fn status(chip: &mut Chip, apdu: &[u8]) -> u16 {
     send(chip, apdu).1
 }
 
 /// Power, SELECT, GET PROCESSING OPTIONS.
-pub fn begin(chip: &mut Chip, interface: Interface) {
+pub(crate) fn begin(chip: &mut Chip, interface: Interface) {
     chip.power_on(interface);
     assert_eq!(
         status(chip, &Command::select(&AID_PINWARD).to_bytes().unwrap()),
@@ -56,12 +56,12 @@ pub fn begin(chip: &mut Chip, interface: Interface) {
     assert_eq!(status(chip, &options), OK);
 }
 
-pub fn verify(chip: &mut Chip, pin: &str) -> u16 {
+pub(crate) fn verify(chip: &mut Chip, pin: &str) -> u16 {
     let block = encode_iso2(&issuer::pin(pin));
     status(chip, &Command::verify_plaintext(&block).to_bytes().unwrap())
 }
 
-pub fn generate_ac(chip: &mut Chip, kind: CryptogramKind, values: &[u8]) -> Result<Ac, u16> {
+pub(crate) fn generate_ac(chip: &mut Chip, kind: CryptogramKind, values: &[u8]) -> Result<Ac, u16> {
     let (data, status) = send(chip, &Command::generate_ac(kind, values).to_bytes().unwrap());
     if status != OK {
         return Err(status);
@@ -76,13 +76,13 @@ pub fn generate_ac(chip: &mut Chip, kind: CryptogramKind, values: &[u8]) -> Resu
 }
 
 /// The first cryptogram; asserts that it is right.
-pub fn arqc(chip: &mut Chip, interface: Interface) -> Ac {
+pub(crate) fn arqc(chip: &mut Chip, interface: Interface) -> Ac {
     let ac = generate_ac(chip, CryptogramKind::Arqc, &VALUES).unwrap();
     assert!(issuer::arqc_is_right(&input(&ac, interface), ac.ac));
     ac
 }
 
-pub fn input(ac: &Ac, interface: Interface) -> AcInput<'_> {
+pub(crate) fn input(ac: &Ac, interface: Interface) -> AcInput<'_> {
     AcInput {
         amount: VALUES[..6].try_into().unwrap(),
         amount_other: VALUES[6..12].try_into().unwrap(),
@@ -101,16 +101,16 @@ pub fn input(ac: &Ac, interface: Interface) -> AcInput<'_> {
     }
 }
 
-pub fn authenticate(chip: &mut Chip, data: &[u8]) -> u16 {
+pub(crate) fn authenticate(chip: &mut Chip, data: &[u8]) -> u16 {
     status(chip, &Command::external_authenticate(data).to_bytes().unwrap())
 }
 
-pub fn second_ac(chip: &mut Chip, kind: CryptogramKind) -> Result<Ac, u16> {
+pub(crate) fn second_ac(chip: &mut Chip, kind: CryptogramKind) -> Result<Ac, u16> {
     generate_ac(chip, kind, &[b"00", &VALUES[..]].concat())
 }
 
 /// A whole transaction up to an authenticated issuer: `(ATC, ARQC)`.
-pub fn up_to_issuer(chip: &mut Chip) -> Ac {
+pub(crate) fn up_to_issuer(chip: &mut Chip) -> Ac {
     begin(chip, Interface::Contact);
     let ac = arqc(chip, Interface::Contact);
     let data = issuer::authentication(ac.atc, ac.ac, issuer::CSU_APPROVE);
@@ -119,13 +119,13 @@ pub fn up_to_issuer(chip: &mut Chip) -> Ac {
 }
 
 /// A whole transaction that an issuer approves, without a script. Gives the report of its ARQC.
-pub fn approved(chip: &mut Chip) -> Cvr {
+pub(crate) fn approved(chip: &mut Chip) -> Cvr {
     let ac = up_to_issuer(chip);
     assert_eq!(second_ac(chip, CryptogramKind::Tc).unwrap().cid, 0x40);
     ac.cvr()
 }
 
-pub fn pin_tries(chip: &mut Chip) -> u8 {
+pub(crate) fn pin_tries(chip: &mut Chip) -> u8 {
     let (data, status) = send(chip, &[0x80, 0xCA, 0x9F, 0x17, 0x00]);
     assert_eq!(status, OK);
     data[3]

@@ -47,7 +47,8 @@ fn text(message: &Message, field: u8) -> String {
 #[tokio::test]
 async fn a_sale_with_the_right_pin_is_approved_by_card_and_host() {
     let host = Host::start("ascii-1987").await;
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     let journey = pay(&mut chip, &["1234"], &host.acquirer(), NO_FAULTS).await;
     assert!(journey.outcome.approved);
     assert_eq!(journey.outcome.response_code.as_deref(), Some("00"));
@@ -117,7 +118,8 @@ async fn a_script_before_the_final_cryptogram_is_performed_too() {
 #[tokio::test]
 async fn a_replayed_script_fails_and_is_reported_as_failed() {
     let host = Host::start("ascii-1987").await;
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     host.order(Orders {
         script: Some(Script::Replayed(change_script(1, [7; 8], "9876"))),
         ..Orders::default()
@@ -131,7 +133,8 @@ async fn a_replayed_script_fails_and_is_reported_as_failed() {
 #[tokio::test]
 async fn a_wrong_pin_that_nobody_corrects_sends_nothing_to_the_host() {
     let host = Host::start("ascii-1987").await;
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     let journey = pay(&mut chip, &["0000"], &host.acquirer(), NO_FAULTS).await;
     assert!(!journey.outcome.approved);
     assert_eq!(journey.outcome.pin_tries_left, Some(2));
@@ -144,7 +147,8 @@ async fn a_wrong_pin_that_nobody_corrects_sends_nothing_to_the_host() {
 async fn a_card_with_a_blocked_pin_still_goes_online_and_can_be_freed() {
     let host = Host::start("ascii-1987").await;
     let acquirer = host.acquirer();
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     host.order(Orders {
         code: Some("75"),
         script: Some(Script::Unblock),
@@ -172,7 +176,8 @@ async fn a_card_without_a_pin_and_a_pin_passed_over_go_online_without_one() {
     let host = Host::start("ascii-1987").await;
     let acquirer = host.acquirer();
     for (first, keyed) in [(None, &["1234"][..]), (Some("1234"), &[])] {
-        let journey = pay(&mut new_card(first).chip(), keyed, &acquirer, NO_FAULTS).await;
+        let folder = new_card(first);
+        let journey = pay(&mut folder.chip(), keyed, &acquirer, NO_FAULTS).await;
         assert!(journey.outcome.receipt.contains(&"NO PIN".to_owned()));
         let [request] = host.got().try_into().unwrap();
         let field = Field55::parse(request.field(55).unwrap()).unwrap();
@@ -183,7 +188,8 @@ async fn a_card_without_a_pin_and_a_pin_passed_over_go_online_without_one() {
 #[tokio::test]
 async fn a_tap_asks_for_no_pin_and_performs_no_script() {
     let host = Host::start("ascii-1987").await;
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     host.order(changes_to("9876"));
     let journey = tap::buy(&mut chip, 900, &host.acquirer(), NO_FAULTS).await;
     assert!(journey.outcome.approved);
@@ -200,7 +206,8 @@ async fn a_cash_machine_sends_the_pin_under_the_zone_key() {
     let account = AccountDigits::parse(PAN).unwrap();
     for dialect in ["ascii-1987", "ascii-1987-aes"] {
         let host = Host::start(dialect).await;
-        let mut chip = new_card(Some("1234")).chip();
+        let folder = new_card(Some("1234"));
+        let mut chip = folder.chip();
         let journey = atm::withdraw(&mut chip, &pin("5555"), 4000, &host.acquirer(), NO_FAULTS).await;
         assert!(journey.outcome.approved);
         let [request] = host.got().try_into().unwrap();
@@ -226,7 +233,8 @@ async fn a_cash_machine_sends_the_pin_under_the_zone_key() {
 #[tokio::test]
 async fn a_cash_machine_performs_scripts_and_shows_the_balance() {
     let host = Host::start("ascii-1987").await;
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     host.order(Orders {
         balance: Some("0002978C000000123456"),
         ..changes_to("9876")
@@ -242,7 +250,8 @@ async fn a_cash_machine_performs_scripts_and_shows_the_balance() {
 #[tokio::test]
 async fn an_online_shop_sends_neither_chip_data_nor_pin() {
     let host = Host::start("ascii-1987").await;
-    let chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let chip = folder.chip();
     let journey = shop::buy(chip.perso(), 1999, &host.acquirer(), NO_FAULTS).await;
     assert!(journey.outcome.approved);
     let [request] = host.got().try_into().unwrap();
@@ -259,7 +268,8 @@ async fn an_online_shop_sends_neither_chip_data_nor_pin() {
 #[tokio::test]
 async fn a_lost_answer_is_reversed_and_leaves_the_script_undone() {
     let host = Host::start("ascii-1987").await;
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     host.order(changes_to("9876"));
     let lost = Faults {
         lose_answer: true,
@@ -280,7 +290,8 @@ async fn a_lost_answer_is_reversed_and_leaves_the_script_undone() {
 #[tokio::test]
 async fn a_host_that_closes_without_an_answer_gets_a_reversal() {
     let host = Host::start("ascii-1987").await;
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     host.order(Orders {
         mute: true,
         ..Orders::default()
@@ -294,7 +305,8 @@ async fn a_host_that_closes_without_an_answer_gets_a_reversal() {
 #[tokio::test]
 async fn a_card_pulled_before_the_final_cryptogram_has_its_sale_reversed() {
     let host = Host::start("ascii-1987").await;
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     host.order(changes_to("9876"));
     let journey = pay(
         &mut chip,
@@ -337,7 +349,8 @@ async fn a_card_pulled_around_the_script_keeps_its_sale_and_tells_the_truth_next
 #[tokio::test]
 async fn a_host_that_does_not_authenticate_itself_is_declined_by_the_card() {
     let host = Host::start("ascii-1987").await;
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     host.order(Orders {
         no_authentication: true,
         ..changes_to("9876")
@@ -357,12 +370,9 @@ async fn a_host_that_is_not_there_is_said_to_be_unreachable() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let nowhere = Host {
-        address: free,
-        ..host
-    };
-    let acquirer = nowhere.acquirer();
-    let mut chip = new_card(Some("1234")).chip();
+    let acquirer = host.moved_to(free).acquirer();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     let journey = pay(&mut chip, &["1234"], &acquirer, NO_FAULTS).await;
     assert!(journey.outcome.host_unreachable);
     assert_eq!(journey.outcome.response_code, None);
@@ -392,7 +402,8 @@ async fn network_messages_are_answered_and_numbers_never_repeat() {
 async fn no_trace_shows_a_pin_a_block_a_track_or_a_full_pan() {
     let host = Host::start("ascii-1987").await;
     let acquirer = host.acquirer();
-    let mut chip = new_card(Some("7391")).chip();
+    let folder = new_card(Some("7391"));
+    let mut chip = folder.chip();
     host.order(changes_to("8264"));
     let mut journeys = vec![pay(&mut chip, &["7391"], &acquirer, NO_FAULTS).await];
     journeys.push(atm::withdraw(&mut chip, &pin("8264"), 2000, &acquirer, NO_FAULTS).await);

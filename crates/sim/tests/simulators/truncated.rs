@@ -11,7 +11,8 @@ use crate::reader::{OK, VALUES, arqc, begin, pin_tries, status, up_to_issuer};
 
 #[test]
 fn a_command_cut_short_anywhere_is_answered_and_changes_nothing() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     begin(&mut chip, Interface::Contact);
     let ac = arqc(&mut chip, Interface::Contact);
     let block = encode_iso2(&pin("9999"));
@@ -40,7 +41,8 @@ fn a_command_cut_short_anywhere_is_answered_and_changes_nothing() {
 
 #[test]
 fn a_script_cut_short_anywhere_is_refused() {
-    let mut chip = new_card(Some("1234")).chip();
+    let folder = new_card(Some("1234"));
+    let mut chip = folder.chip();
     let ac = up_to_issuer(&mut chip);
     let script = change_script(ac.atc, ac.ac, "9876");
     for len in 0..script.len() {

@@ -26,7 +26,8 @@ async fn a_reader_powers_the_card_asks_its_atr_and_sends_commands() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let card = tokio::spawn(async move {
-        let mut chip = new_card(Some("1234")).chip();
+        let folder = new_card(Some("1234"));
+        let mut chip = folder.chip();
         vpcd::serve(&mut chip, &address).await
     });
     let (mut reader, _) = listener.accept().await.unwrap();
