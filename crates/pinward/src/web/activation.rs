@@ -48,9 +48,21 @@ pub(super) async fn form(
 }
 
 fn show(web: &Web, signed_in: &SignedIn, card: CardView, expiry: String, error: String) -> Response {
-    let status = if error.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let status = if error.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::UNPROCESSABLE_ENTITY
+    };
     let chrome = Chrome::inside(web, signed_in, Some(&card), Place::Activate);
-    html(status, &ActivatePage { chrome, card, expiry, error })
+    html(
+        status,
+        &ActivatePage {
+            chrome,
+            card,
+            expiry,
+            error,
+        },
+    )
 }
 
 #[derive(Deserialize)]
@@ -71,12 +83,22 @@ pub(super) async fn activate(
         let error = "Type the month and year as they are printed on the card, as in 08/29.".to_owned();
         return Ok(show(&web, &signed_in, card, form.expiry, error));
     };
-    let request = ActivateCard { card: card.row, actor: signed_in.actor.clone(), expiry };
+    let request = ActivateCard {
+        card: card.row,
+        actor: signed_in.actor.clone(),
+        expiry,
+    };
     match activate_card(&web.desk, request, web.now()).await {
         Ok(()) => Ok(Redirect::to(&format!("/cards/{}/pin?done=activated", card.reference)).into_response()),
         Err(ActError::Refused(refusal @ Refusal::CardDetails)) => {
             let Told { headline, advice, .. } = refusal.into();
-            Ok(show(&web, &signed_in, card, form.expiry, format!("{headline} {advice}")))
+            Ok(show(
+                &web,
+                &signed_in,
+                card,
+                form.expiry,
+                format!("{headline} {advice}"),
+            ))
         }
         Err(error) => Err(error.into()),
     }
@@ -84,7 +106,10 @@ pub(super) async fn activate(
 
 /// Month and year as people type them: `08/29`, `0829`, `8/29`, `08 / 2029`.
 fn parse_printed(text: &str) -> Option<Expiry> {
-    let compact: String = text.chars().filter(|character| !character.is_whitespace()).collect();
+    let compact: String = text
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .collect();
     let (month, year) = match compact.split_once(['/', '-', '.']) {
         Some(parts) => parts,
         None => (compact.get(..2)?, compact.get(2..)?),

@@ -25,11 +25,16 @@ use super::{
 
 /// `GET /v1/cards/{card}/pin`, with a bearer token.
 pub(super) fn v1() -> Router<Arc<Web>> {
-    Router::new().route("/cards/{card}/pin", get(card_pin)).fallback(no_such_resource)
+    Router::new()
+        .route("/cards/{card}/pin", get(card_pin))
+        .fallback(no_such_resource)
 }
 
 async fn no_such_resource() -> JsonError {
-    JsonError(Told { advice: "See the API's documentation.".to_owned(), ..Told::no_such_page() })
+    JsonError(Told {
+        advice: "See the API's documentation.".to_owned(),
+        ..Told::no_such_page()
+    })
 }
 
 /// The card's report: which PIN works where, and the evidence for it.
@@ -46,7 +51,9 @@ async fn card_pin(
 }
 
 fn is_authorised(web: &Web, headers: &HeaderMap) -> bool {
-    let authorisation = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let authorisation = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
     let token = authorisation.and_then(|value| value.strip_prefix("Bearer "));
     match (token, web.settings.api_token_sha256) {
         (Some(token), Some(wanted)) => {
@@ -61,7 +68,11 @@ fn is_authorised(web: &Web, headers: &HeaderMap) -> bool {
 pub(super) async fn health(State(web): State<Arc<Web>>) -> Response {
     let (hsm, store) = tokio::join!(web.desk.hsm.check(Vec::new()), web.desk.store.audit_head());
     let healthy = hsm.is_ok() && store.is_ok();
-    let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = json!({
         "status": if healthy { "ok" } else { "failing" },
         "hsm": { "answers": hsm.is_ok(), "kind": "software", "certified": false },

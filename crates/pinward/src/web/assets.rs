@@ -19,7 +19,11 @@ const CSS: &str = "text/css; charset=utf-8";
 
 macro_rules! asset {
     ($name:literal, $mime:expr) => {
-        ($name, $mime, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/web/", $name)))
+        (
+            $name,
+            $mime,
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/web/", $name)),
+        )
     };
 }
 
@@ -67,7 +71,10 @@ impl Assets {
         if name == "theme.css" {
             return Some((CSS, self.theme.clone()));
         }
-        FILES.iter().find(|(file, _, _)| *file == name).map(|(_, mime, content)| (*mime, (*content).to_owned()))
+        FILES
+            .iter()
+            .find(|(file, _, _)| *file == name)
+            .map(|(_, mime, content)| (*mime, (*content).to_owned()))
     }
 }
 
@@ -76,8 +83,14 @@ pub(super) async fn serve(
     State(web): State<Arc<Web>>,
     Path((build, name)): Path<(String, String)>,
 ) -> Result<Response, PageError> {
-    let (mime, content) = web.assets.find(&build, &name).ok_or(PageError(Told::no_such_page()))?;
-    let headers = [(header::CONTENT_TYPE, mime), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    let (mime, content) = web
+        .assets
+        .find(&build, &name)
+        .ok_or(PageError(Told::no_such_page()))?;
+    let headers = [
+        (header::CONTENT_TYPE, mime),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
     Ok((headers, content).into_response())
 }
 
@@ -99,7 +112,9 @@ impl TryFrom<String> for Colour {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let wanted = "a colour is # and six hexadecimal digits";
         let digits = text.strip_prefix('#').ok_or(wanted)?;
-        let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| wanted)?;
+        let bytes = data_encoding::HEXLOWER_PERMISSIVE
+            .decode(digits.as_bytes())
+            .map_err(|_| wanted)?;
         bytes.try_into().map(Self).map_err(|_| wanted)
     }
 }

@@ -36,7 +36,9 @@ pub(super) async fn secure(State(web): State<Arc<Web>>, mut response: Response) 
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     if web.settings.secure_cookies {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, TWO_YEARS);
     }

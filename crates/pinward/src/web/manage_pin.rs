@@ -61,7 +61,15 @@ pub(super) async fn show(
     };
     let chrome = Chrome::inside(&web, &signed_in, Some(&card), Place::Manage);
     let history = card.report.script.attempts.iter().rev().map(happening).collect();
-    Ok(html(StatusCode::OK, &ManagePinPage { chrome, card, done, history }))
+    Ok(html(
+        StatusCode::OK,
+        &ManagePinPage {
+            chrome,
+            card,
+            done,
+            history,
+        },
+    ))
 }
 
 fn happening(attempt: &AttemptReport) -> Happening {
@@ -78,7 +86,10 @@ fn happening(attempt: &AttemptReport) -> Happening {
     };
     Happening {
         when: day_and_time(Timestamp(attempt.sent_at_ms)),
-        what: format!("{carried} was sent to the chip with card transaction {}. {outcome}", attempt.atc),
+        what: format!(
+            "{carried} was sent to the chip with card transaction {}. {outcome}",
+            attempt.atc
+        ),
         evidence: attempt.evidence.clone(),
     }
 }

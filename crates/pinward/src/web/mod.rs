@@ -109,9 +109,15 @@ pub(crate) fn router(state: WebState) -> Router {
         .route("/assets/{build}/{name}", get(assets::serve))
         .nest("/v1", api::v1())
         .route("/healthz", get(api::health))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            REQUEST_TIMEOUT,
+        ))
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX_BYTES))
-        .layer(middleware::map_response_with_state(web.clone(), page::dress_errors))
+        .layer(middleware::map_response_with_state(
+            web.clone(),
+            page::dress_errors,
+        ))
         .layer(middleware::map_response_with_state(web.clone(), headers::secure))
         .with_state(web)
 }
@@ -123,12 +129,27 @@ fn portal() -> Router<Arc<Web>> {
         .route("/sign-out", post(sign_in::leave))
         .route("/session/stay", post(session::stay))
         .route("/step-up", get(step_up::form).post(step_up::grant))
-        .route("/cards/{card}/activate", get(activation::form).post(activation::activate))
+        .route(
+            "/cards/{card}/activate",
+            get(activation::form).post(activation::activate),
+        )
         .route("/cards/{card}/pin", get(manage_pin::show))
-        .route("/cards/{card}/pin/create", get(pin_pages::create).post(sealed_pins::create))
-        .route("/cards/{card}/pin/change", get(pin_pages::change).post(sealed_pins::change))
-        .route("/cards/{card}/pin/view", get(pin_pages::view).post(sealed_pins::view))
-        .route("/cards/{card}/pin/unlock", get(pin_pages::unlock).post(pin_pages::unlock_now))
+        .route(
+            "/cards/{card}/pin/create",
+            get(pin_pages::create).post(sealed_pins::create),
+        )
+        .route(
+            "/cards/{card}/pin/change",
+            get(pin_pages::change).post(sealed_pins::change),
+        )
+        .route(
+            "/cards/{card}/pin/view",
+            get(pin_pages::view).post(sealed_pins::view),
+        )
+        .route(
+            "/cards/{card}/pin/unlock",
+            get(pin_pages::unlock).post(pin_pages::unlock_now),
+        )
         .route("/cards/{card}/pin/envelope", post(sealed_pins::envelope))
         .layer(CsrfLayer::new())
 }

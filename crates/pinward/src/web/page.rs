@@ -131,8 +131,16 @@ impl Chrome {
             reference: card.reference.clone(),
             last_four: card.last_four.clone(),
         });
-        let session = SessionChrome { idle_ms: web.settings.session_idle_ms, left_ms: signed_in.left_ms };
-        Self { session: Some(session), card, place, ..Self::outside(web) }
+        let session = SessionChrome {
+            idle_ms: web.settings.session_idle_ms,
+            left_ms: signed_in.left_ms,
+        };
+        Self {
+            session: Some(session),
+            card,
+            place,
+            ..Self::outside(web)
+        }
     }
 
     /// The pages about one card's PIN, as the side navigation lists them.
@@ -165,7 +173,11 @@ const ART_COUNT: usize = 3;
 
 impl CardView {
     pub(super) fn new(web: &Web, signed_in: &SignedIn, record: &CardRecord, report: CardReport) -> Self {
-        let programme = web.desk.programmes.get(&record.programme).expect("the report was made with this programme");
+        let programme = web
+            .desk
+            .programmes
+            .get(&record.programme)
+            .expect("the report was made with this programme");
         let art = programme.id.0.bytes().map(usize::from).sum::<usize>() % ART_COUNT;
         Self {
             row: record.key.row,
@@ -228,7 +240,8 @@ impl CardView {
 
     /// Whether a shop may ask for another PIN than a cash machine does.
     pub(super) fn chip_may_hold_previous(&self) -> bool {
-        matches!(self.advice.chip, PlaceState::Previous | PlaceState::Unknown) && self.status == CardStatus::Active
+        matches!(self.advice.chip, PlaceState::Previous | PlaceState::Unknown)
+            && self.status == CardStatus::Active
     }
 
     /// The PIN that the chip may still hold and that can be looked up: the latest before the host's.
@@ -287,7 +300,11 @@ pub(super) fn card_ref(text: &str) -> Result<CardRef, Refusal> {
 }
 
 /// The cardmember's own card. Another's card and no card give the same refusal (I12).
-pub(super) async fn own_card(web: &Web, signed_in: &SignedIn, reference: &str) -> Result<CardView, PageError> {
+pub(super) async fn own_card(
+    web: &Web,
+    signed_in: &SignedIn,
+    reference: &str,
+) -> Result<CardView, PageError> {
     let row = card_ref(reference)?;
     let report = own_card_status(&web.desk, row, &signed_in.actor, web.now()).await?;
     let record = web.desk.store.card(row).await?.ok_or(Refusal::NotYourCard)?;
@@ -304,7 +321,9 @@ pub(super) fn day_and_time(moment: Timestamp) -> String {
 
 /// A page as an answer.
 pub(super) fn html(status: StatusCode, page: &impl Template) -> Response {
-    let text = page.render().expect("pages are rendered into memory from values that always print");
+    let text = page
+        .render()
+        .expect("pages are rendered into memory from values that always print");
     (status, Html(text)).into_response()
 }
 
@@ -322,10 +341,20 @@ pub(super) async fn dress_errors(State(web): State<Arc<Web>>, mut response: Resp
     let is_bare = status.is_client_error() || status.is_server_error();
     let is_bare = is_bare && !response.headers().contains_key(header::CONTENT_TYPE);
     match told {
-        Some(told) => html(status, &ErrorPage { chrome: Chrome::outside(&web), told }),
-        None if is_bare => {
-            html(status, &ErrorPage { chrome: Chrome::outside(&web), told: Told::of_status(status) })
-        }
+        Some(told) => html(
+            status,
+            &ErrorPage {
+                chrome: Chrome::outside(&web),
+                told,
+            },
+        ),
+        None if is_bare => html(
+            status,
+            &ErrorPage {
+                chrome: Chrome::outside(&web),
+                told: Told::of_status(status),
+            },
+        ),
         None => response,
     }
 }

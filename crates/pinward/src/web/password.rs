@@ -19,16 +19,29 @@ pub(super) struct PasswordGate {
 
 impl PasswordGate {
     pub(super) fn new() -> Self {
-        Self { permits: Semaphore::new(PARALLEL_MAX), nobodys_hash: hash(&nobodys_password()) }
+        Self {
+            permits: Semaphore::new(PARALLEL_MAX),
+            nobodys_hash: hash(&nobodys_password()),
+        }
     }
 
     /// Whether the password is the one behind the hash. `None` takes as long and is never right.
     pub(super) async fn matches(&self, hash: Option<String>, password: Zeroizing<String>) -> bool {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
         let is_somebody = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys_hash.clone());
-        let verify = move || Argon2::default().verify_password(password.as_bytes(), hash.as_str()).is_ok();
-        let right = tokio::task::spawn_blocking(verify).await.expect("verifying a password doesn't panic");
+        let verify = move || {
+            Argon2::default()
+                .verify_password(password.as_bytes(), hash.as_str())
+                .is_ok()
+        };
+        let right = tokio::task::spawn_blocking(verify)
+            .await
+            .expect("verifying a password doesn't panic");
         right && is_somebody
     }
 }
@@ -56,10 +69,17 @@ mod tests {
         let gate = PasswordGate::new();
         let hashed = hash("correct horse battery");
         let typed = |text: &str| Zeroizing::new(text.to_owned());
-        assert!(gate.matches(Some(hashed.clone()), typed("correct horse battery")).await);
+        assert!(
+            gate.matches(Some(hashed.clone()), typed("correct horse battery"))
+                .await
+        );
         assert!(!gate.matches(Some(hashed), typed("correct horse")).await);
         assert!(!gate.matches(None, typed("correct horse battery")).await);
-        assert!(!gate.matches(Some("not a hash".to_owned()), typed("correct horse battery")).await);
+        assert!(
+            !gate
+                .matches(Some("not a hash".to_owned()), typed("correct horse battery"))
+                .await
+        );
     }
 
     #[test]

@@ -101,7 +101,16 @@ fn choose_pin(
 ) -> Response {
     let chrome = Chrome::inside(web, signed_in, Some(&card), place);
     let identity = web.envelope_identity.clone();
-    html(StatusCode::OK, &ChoosePinPage { chrome, card, place, operation, identity })
+    html(
+        StatusCode::OK,
+        &ChoosePinPage {
+            chrome,
+            card,
+            place,
+            operation,
+            identity,
+        },
+    )
 }
 
 /// Which PIN to view: the host's, or the version that the chip still asks for.
@@ -134,7 +143,15 @@ pub(super) async fn view(
     }
     let chrome = Chrome::inside(&web, &signed_in, Some(&card), Place::View);
     let identity = web.envelope_identity.clone();
-    Ok(html(StatusCode::OK, &ViewPinPage { chrome, card, identity, version: query.version }))
+    Ok(html(
+        StatusCode::OK,
+        &ViewPinPage {
+            chrome,
+            card,
+            identity,
+            version: query.version,
+        },
+    ))
 }
 
 fn locked(web: &Web, signed_in: &SignedIn, card: CardView, place: Place) -> Response {
@@ -173,7 +190,10 @@ pub(super) async fn unlock_now(
     Path(card): Path<String>,
 ) -> Result<Response, PageError> {
     let card = own_card(&web, &signed_in, &card).await?;
-    let request = UnlockPin { card: card.row, actor: signed_in.actor };
+    let request = UnlockPin {
+        card: card.row,
+        actor: signed_in.actor,
+    };
     unlock_pin(&web.desk, request, web.now()).await?;
     Ok(Redirect::to(&format!("/cards/{}/pin?done=unlocked", card.reference)).into_response())
 }

@@ -63,7 +63,11 @@ pub(super) async fn envelope(
     form: Result<Json<EnvelopeForm>, JsonRejection>,
 ) -> Result<Json<EnvelopeAnswer>, JsonError> {
     let Json(form) = form?;
-    let request = OpenEnvelope { card: card_ref(&card)?, actor: signed_in.actor, operation: form.operation };
+    let request = OpenEnvelope {
+        card: card_ref(&card)?,
+        actor: signed_in.actor,
+        operation: form.operation,
+    };
     Ok(Json(open_envelope(&web.desk, request, web.now()).await?.into()))
 }
 
@@ -93,7 +97,9 @@ impl SealedForm {
 }
 
 fn fixed<const LEN: usize>(hex: &str) -> Result<[u8; LEN], Told> {
-    let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).map_err(|_| Told::bad_request())?;
+    let bytes = data_encoding::HEXLOWER
+        .decode(hex.as_bytes())
+        .map_err(|_| Told::bad_request())?;
     bytes.try_into().map_err(|_| Told::bad_request())
 }
 
@@ -104,7 +110,9 @@ pub(super) struct Next {
 }
 
 fn next(card: CardRef, done: &str) -> Json<Next> {
-    Json(Next { next: format!("/cards/{card}/pin?done={done}") })
+    Json(Next {
+        next: format!("/cards/{card}/pin?done={done}"),
+    })
 }
 
 /// Sets the card's first PIN, or one that replaces a worn-out one.
@@ -117,7 +125,16 @@ pub(super) async fn create(
     let Json(form) = form?;
     let card = card_ref(&card)?;
     let envelope = form.envelope(&web, &signed_in)?;
-    create_pin(&web.desk, CreatePin { card, actor: signed_in.actor, envelope }, web.now()).await?;
+    create_pin(
+        &web.desk,
+        CreatePin {
+            card,
+            actor: signed_in.actor,
+            envelope,
+        },
+        web.now(),
+    )
+    .await?;
     Ok(next(card, "created"))
 }
 
@@ -131,7 +148,16 @@ pub(super) async fn change(
     let Json(form) = form?;
     let card = card_ref(&card)?;
     let envelope = form.envelope(&web, &signed_in)?;
-    change_pin(&web.desk, ChangePin { card, actor: signed_in.actor, envelope }, web.now()).await?;
+    change_pin(
+        &web.desk,
+        ChangePin {
+            card,
+            actor: signed_in.actor,
+            envelope,
+        },
+        web.now(),
+    )
+    .await?;
     Ok(next(card, "changed"))
 }
 
@@ -151,8 +177,17 @@ pub(super) async fn view(
     let Json(form) = form?;
     let card = card_ref(&card)?;
     let envelope = form.envelope(&web, &signed_in)?;
-    let which = form.version.map_or(RevealWhich::Current, |version| RevealWhich::OnChip { version });
-    let request = ViewPin { card, actor: signed_in.actor, which, envelope };
+    let which = form
+        .version
+        .map_or(RevealWhich::Current, |version| RevealWhich::OnChip { version });
+    let request = ViewPin {
+        card,
+        actor: signed_in.actor,
+        which,
+        envelope,
+    };
     let revealed = view_pin(&web.desk, request, web.now()).await?;
-    Ok(Json(Revealed { block: data_encoding::HEXLOWER.encode(&revealed.0) }))
+    Ok(Json(Revealed {
+        block: data_encoding::HEXLOWER.encode(&revealed.0),
+    }))
 }

@@ -43,12 +43,18 @@ fn token_hash(token: &str) -> [u8; 32] {
 }
 
 fn cookie_name(web: &Web) -> &'static str {
-    if web.settings.secure_cookies { "__Host-pinward" } else { "pinward" }
+    if web.settings.secure_cookies {
+        "__Host-pinward"
+    } else {
+        "pinward"
+    }
 }
 
 /// The hash of the token that came with a request, live or not.
 pub(super) fn presented(web: &Web, headers: &HeaderMap) -> Option<[u8; 32]> {
-    CookieJar::from_headers(headers).get(cookie_name(web)).map(|cookie| token_hash(cookie.value()))
+    CookieJar::from_headers(headers)
+        .get(cookie_name(web))
+        .map(|cookie| token_hash(cookie.value()))
 }
 
 /// Sets the session's cookie for the browser's own lifetime.
@@ -94,20 +100,39 @@ async fn find(web: &Web, headers: &HeaderMap) -> Result<Option<SignedIn>, Told> 
     let now = web.now();
     let idle_since = now.plus_ms(-web.settings.session_idle_ms);
     let opened_since = now.plus_ms(-web.settings.session_absolute_ms);
-    let Some(session) = web.desk.store.session(token_hash, now, idle_since, opened_since).await? else {
+    let Some(session) = web
+        .desk
+        .store
+        .session(token_hash, now, idle_since, opened_since)
+        .await?
+    else {
         return Ok(None);
     };
     let Some(cardmember) = web.desk.store.cardmember(session.cardmember).await? else {
         return Ok(None);
     };
-    let actor = Actor { cardmember: session.cardmember, session: token_hash, channel: CHANNEL };
-    let left_ms = web.settings.session_absolute_ms.saturating_sub(now.ms_since(session.opened_at));
-    Ok(Some(SignedIn { cardmember, actor, left_ms }))
+    let actor = Actor {
+        cardmember: session.cardmember,
+        session: token_hash,
+        channel: CHANNEL,
+    };
+    let left_ms = web
+        .settings
+        .session_absolute_ms
+        .saturating_sub(now.ms_since(session.opened_at));
+    Ok(Some(SignedIn {
+        cardmember,
+        actor,
+        left_ms,
+    }))
 }
 
 /// Our script gets an error it can read, a person the sign-in page, and then the page they wanted.
 fn turn_away(parts: &Parts) -> Response {
-    let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let accept = parts
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
     if accept.is_some_and(|accept| accept.starts_with("application/json")) {
         return JsonError(Told::signed_out()).into_response();
     }
@@ -122,5 +147,6 @@ fn turn_away(parts: &Parts) -> Response {
 /// Whether a path is one of the pages of a card: the only places that sign-in leads back to.
 pub(super) fn is_card_page(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'/';
-    path.strip_prefix("/cards/").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(plain))
+    path.strip_prefix("/cards/")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(plain))
 }

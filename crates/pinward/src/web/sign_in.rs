@@ -96,7 +96,12 @@ pub(super) async fn enter(
     };
     let (token, token_hash) = session::new_token();
     let now = web.now();
-    let opened = SessionRecord { token_hash, cardmember: cardmember.id, opened_at: now, seen_at: now };
+    let opened = SessionRecord {
+        token_hash,
+        cardmember: cardmember.id,
+        opened_at: now,
+        seen_at: now,
+    };
     let audit = AuditEvent {
         at: now,
         kind: "signed_in",
@@ -108,7 +113,11 @@ pub(super) async fn enter(
     if let Some(before) = session::presented(&web, &headers) {
         web.desk.store.close_session(before).await?;
     }
-    let target = if session::is_card_page(&form.next) { form.next } else { "/".to_owned() };
+    let target = if session::is_card_page(&form.next) {
+        form.next
+    } else {
+        "/".to_owned()
+    };
     Ok((session::set_cookie(&web, token), Redirect::to(&target)).into_response())
 }
 
@@ -120,12 +129,19 @@ async fn recognised(
 ) -> Result<Option<CardmemberRecord>, PageError> {
     let charged = match &found {
         Some(cardmember) => {
-            let charge = web.desk.store.charge_sign_in(cardmember.id, web.now(), FAILURES_MAX, PAUSE_MS).await?;
+            let charge = web
+                .desk
+                .store
+                .charge_sign_in(cardmember.id, web.now(), FAILURES_MAX, PAUSE_MS)
+                .await?;
             matches!(charge, SignInCharge::Charged)
         }
         None => false,
     };
-    let hash = found.as_ref().filter(|_| charged).and_then(|cardmember| cardmember.password_hash.clone());
+    let hash = found
+        .as_ref()
+        .filter(|_| charged)
+        .and_then(|cardmember| cardmember.password_hash.clone());
     let right = web.passwords.matches(hash, password).await;
     Ok(found.filter(|_| right))
 }
@@ -135,5 +151,9 @@ pub(super) async fn leave(State(web): State<Arc<Web>>, headers: HeaderMap) -> Re
     if let Some(token_hash) = session::presented(&web, &headers) {
         web.desk.store.close_session(token_hash).await?;
     }
-    Ok((session::clear_cookie(&web, &headers), Redirect::to("/sign-in?why=out")).into_response())
+    Ok((
+        session::clear_cookie(&web, &headers),
+        Redirect::to("/sign-in?why=out"),
+    )
+        .into_response())
 }

@@ -68,8 +68,13 @@ pub(super) async fn needed(
     if web.desk.store.has_step_up(spend).await? {
         return Ok(None);
     }
-    let version = version.map(|version| format!("&version={version}")).unwrap_or_default();
-    let address = format!("/step-up?card={card}&operation={}{version}", operation.operation());
+    let version = version
+        .map(|version| format!("&version={version}"))
+        .unwrap_or_default();
+    let address = format!(
+        "/step-up?card={card}&operation={}{version}",
+        operation.operation()
+    );
     Ok(Some(Redirect::to(&address).into_response()))
 }
 
@@ -100,7 +105,15 @@ pub(super) async fn form(
     Query(query): Query<StepUpQuery>,
 ) -> Result<Response, PageError> {
     let card = own_card(&web, &signed_in, &query.card).await?;
-    Ok(show(&web, &signed_in, card, query.operation, query.version, StatusCode::OK, String::new()))
+    Ok(show(
+        &web,
+        &signed_in,
+        card,
+        query.operation,
+        query.version,
+        StatusCode::OK,
+        String::new(),
+    ))
 }
 
 fn show(
@@ -142,32 +155,59 @@ pub(super) async fn grant(
     let card = own_card(&web, &signed_in, &form.card).await?;
     let now = web.now();
     let cardmember = &signed_in.cardmember;
-    let error = match web.desk.store.charge_sign_in(cardmember.id, now, FAILURES_MAX, PAUSE_MS).await? {
+    let error = match web
+        .desk
+        .store
+        .charge_sign_in(cardmember.id, now, FAILURES_MAX, PAUSE_MS)
+        .await?
+    {
         SignInCharge::LockedUntil(until) => format!(
             "Too many wrong passwords. Try again after {}.",
             super::page::day_and_time(until),
         ),
-        SignInCharge::Charged if web.passwords.matches(cardmember.password_hash.clone(), password).await => {
+        SignInCharge::Charged
+            if web
+                .passwords
+                .matches(cardmember.password_hash.clone(), password)
+                .await =>
+        {
             let audit = AuditEvent {
                 at: now,
                 kind: "step_up_granted",
                 card: Some(card.row),
                 actor: signed_in.actor.to_string(),
-                detail: format!(r#"{{"channel":"web","operation":"{}"}}"#, form.operation.operation()),
+                detail: format!(
+                    r#"{{"channel":"web","operation":"{}"}}"#,
+                    form.operation.operation()
+                ),
             };
             let session = signed_in.actor.session;
-            web.desk.store.grant_step_up(session, card.row, form.operation.operation(), audit).await?;
+            web.desk
+                .store
+                .grant_step_up(session, card.row, form.operation.operation(), audit)
+                .await?;
             return Ok(Redirect::to(&target(&card, form.operation, form.version)).into_response());
         }
         SignInCharge::Charged => {
-            "That isn't your password. Type it again. After five wrong tries there is a pause of 15 minutes.".to_owned()
+            "That isn't your password. Type it again. After five wrong tries there is a pause of 15 minutes."
+                .to_owned()
         }
     };
     let status = StatusCode::UNPROCESSABLE_ENTITY;
-    Ok(show(&web, &signed_in, card, form.operation, form.version, status, error))
+    Ok(show(
+        &web,
+        &signed_in,
+        card,
+        form.operation,
+        form.version,
+        status,
+        error,
+    ))
 }
 
 fn target(card: &CardView, operation: SteppedUp, version: Option<u32>) -> String {
-    let version = version.map(|version| format!("?version={version}")).unwrap_or_default();
+    let version = version
+        .map(|version| format!("?version={version}"))
+        .unwrap_or_default();
     format!("{}{version}", operation.place().address(&card.reference))
 }

@@ -25,12 +25,27 @@ pub(super) struct Told {
 }
 
 impl Told {
-    fn new(status: StatusCode, code: &'static str, headline: &'static str, advice: impl Into<String>) -> Self {
-        Self { status, code, headline, advice: advice.into() }
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        headline: &'static str,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            headline,
+            advice: advice.into(),
+        }
     }
 
     pub(super) fn no_such_page() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such page.", "Go back to your cards.")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "There is no such page.",
+            "Go back to your cards.",
+        )
     }
 
     /// A request that no page of ours sends.
@@ -64,7 +79,10 @@ impl Told {
     /// A plain answer for an error that came without words (a layer's, or the router's).
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status {
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Self { status, ..Self::no_such_page() },
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Self {
+                status,
+                ..Self::no_such_page()
+            },
             StatusCode::FORBIDDEN => Self::new(
                 status,
                 "cross_site",
@@ -77,7 +95,10 @@ impl Told {
                 "That took too long, so we stopped waiting.",
                 "Look at your card before you try again: it tells whether the change was made.",
             ),
-            _ => Self { status, ..Self::bad_request() },
+            _ => Self {
+                status,
+                ..Self::bad_request()
+            },
         }
     }
 }
@@ -116,9 +137,12 @@ impl From<Refusal> for Told {
                 "That isn't the expiry date of this card.",
                 "Look at the front of the card: month and year, as in 08/29.",
             ),
-            Refusal::NoPin => {
-                Self::new(S::CONFLICT, "no_pin", "This card has no PIN yet.", "Create a PIN first.")
-            }
+            Refusal::NoPin => Self::new(
+                S::CONFLICT,
+                "no_pin",
+                "This card has no PIN yet.",
+                "Create a PIN first.",
+            ),
             Refusal::PinExists => Self::new(
                 S::CONFLICT,
                 "pin_exists",
@@ -209,7 +233,9 @@ impl From<Fault> for Told {
             StatusCode::INTERNAL_SERVER_ERROR,
             "fault",
             "Something went wrong on our side.",
-            format!("Look at your card before you try again: it tells whether the change was made. Reference: {reference}"),
+            format!(
+                "Look at your card before you try again: it tells whether the change was made. Reference: {reference}"
+            ),
         )
     }
 }
@@ -294,7 +320,16 @@ where
 
 impl IntoResponse for JsonError {
     fn into_response(self) -> Response {
-        let Told { status, code, headline, advice } = self.0;
-        (status, Json(json!({ "error": { "code": code, "message": format!("{headline} {advice}") } }))).into_response()
+        let Told {
+            status,
+            code,
+            headline,
+            advice,
+        } = self.0;
+        (
+            status,
+            Json(json!({ "error": { "code": code, "message": format!("{headline} {advice}") } })),
+        )
+            .into_response()
     }
 }
