@@ -39,6 +39,8 @@ pub struct StateMac(pub [u8; 16]);
 /// What an HSM says no to. Safe to write to a log; carries no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum HsmRefusal {
+    /// Also when the PIN in an authentic record was sealed for another card, and when a chip's answer is asked for
+    /// with a cryptogram that isn't valid.
     #[error("the card's record doesn't carry the HSM's MAC")]
     CardTampered,
     /// One answer for every fault of a PIN block, so that nothing can be learnt from it (security.md A2).
