@@ -1,0 +1,438 @@
+//! An issuer for tests: a software HSM with keys that the test knows, a store in a file, and cards with PINs.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub(crate) mod terminal;
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use cards::{
+    CardRef, CardRole, CardState, CardStatus, CardmemberId, Expiry, Pan, Programme, ProgrammeId, Psn, Scheme,
+    Timestamp,
+};
+use data_encoding::HEXUPPER;
+use hsm::{KeyAdmin, KeyName, KeyPurpose, PinOperation, SealedEnvelope, SoftwareHsm, ZonePin, ZonePinFormat};
+use issuer::{
+    ActError, Actor, Desk, OpenEnvelope,
+    authorise::{AuthorisationRequest, CardEntry, MessageIdentity, Transaction},
+    import::{NewCard, NewCardPin, import_cardmembers, import_cards},
+    open_envelope,
+};
+use paycrypto::{
+    account::AccountDigits,
+    aes_key::AesKey,
+    icc_keys::{EmvMasterKeys, IccKeyOption},
+    pin::Pin,
+    pinblock::{TdesFormat, encipher_tdes},
+    tdes_key::Tdes2Key,
+    tr31::{
+        Kbpk,
+        header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse},
+        padding_len, wrap,
+    },
+};
+use store::{AuditEvent, AuditRecord, ChainCheck, NewCardmember, SessionRecord, SqliteStore};
+
+use sim::device::{self, Role};
+pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000_000);
+pub(crate) const SESSION: [u8; 32] = [7; 32];
+pub(crate) const TRIES_MAX: u8 = 3;
+
+/// Issuer master keys and the zone PIN key. Made up.
+const IMK_AC: [u8; 16] = 0x0123_4567_89AB_CDEF_FEDC_BA98_7654_3210_u128.to_be_bytes();
+const IMK_SMI: [u8; 16] = 0x2315_6789_AB0D_CEFD_DCBA_9876_5432_1001_u128.to_be_bytes();
+const IMK_SMC: [u8; 16] = 0x4567_89AB_CDEF_0123_1032_5476_98BA_DCFE_u128.to_be_bytes();
+const ZPK: [u8; 16] = 0x1123_4567_89AB_CDEF_0EDC_BA98_7654_3211_u128.to_be_bytes();
+const COMPONENTS: [[u8; 32]; 2] = [[0x3C; 32], [0x51; 32]];
+
+/// The desk on real parts, in one directory.
+pub(crate) struct Bank {
+    pub(crate) desk: Desk,
+    messages: AtomicU64,
+}
+
+/// A card of the bank, and who holds it.
+#[derive(Clone)]
+pub(crate) struct TestCard {
+    pub(crate) pan: Pan,
+    pub(crate) row: CardRef,
+    pub(crate) actor: Actor,
+}
+
+impl Bank {
+    /// A new bank with one cardmember, signed in, and `count` active cards with this PIN. Gives the cards in order.
+    pub(crate) async fn found(
+        directory: &Path,
+        programme: Programme,
+        count: u32,
+        pin: &str,
+    ) -> (Self, Vec<TestCard>) {
+        let hsm = SoftwareHsm::open(directory.join("hsm")).unwrap();
+        load_keys(&hsm, directory).await;
+        hsm.provision(NOW).unwrap();
+        let bank = Self::with(hsm, directory, programme.clone());
+        let cardmember = NewCardmember {
+            reference: "m-1".into(),
+            name: "Ada Byrne".into(),
+            email: "ada@example.org".into(),
+            user_id: Some("ada".into()),
+        };
+        import_cardmembers(&bank.desk, vec![cardmember], "operator:0", NOW)
+            .await
+            .unwrap();
+        let cards = (0..count)
+            .map(|number| new_card(&programme, &pan(number), pin))
+            .collect();
+        let report = import_cards(&bank.desk, cards, "operator:0", NOW, &mut |_| {})
+            .await
+            .unwrap();
+        assert_eq!(report.inserted, u64::from(count), "{report:?}");
+        let cards = bank.cards(count).await;
+        bank.sign_in(cards[0].actor.cardmember).await;
+        (bank, cards)
+    }
+
+    /// The first `count` cards.
+    pub(crate) async fn cards(&self, count: u32) -> Vec<TestCard> {
+        let ids = self
+            .desk
+            .store
+            .cardmembers_by_reference(vec!["m-1".into()])
+            .await
+            .unwrap();
+        let actor = Actor {
+            cardmember: ids[0].unwrap(),
+            session: SESSION,
+            channel: "web",
+        };
+        let pans: Vec<Pan> = (0..count).map(pan).collect();
+        let keys = self.desk.hsm.card_keys(pans.clone()).await.unwrap();
+        let cards = pans.into_iter().zip(keys);
+        cards
+            .map(|(pan, key)| TestCard {
+                pan,
+                row: key.row,
+                actor: actor.clone(),
+            })
+            .collect()
+    }
+
+    /// A bank that is there already.
+    pub(crate) fn open(directory: &Path, programme: Programme) -> Self {
+        let hsm = SoftwareHsm::open(directory.join("hsm")).unwrap();
+        Self::with(hsm, directory, programme)
+    }
+
+    fn with(hsm: SoftwareHsm, directory: &Path, programme: Programme) -> Self {
+        let store = SqliteStore::open(store_path(directory)).unwrap();
+        let desk = Desk {
+            hsm: Arc::new(hsm),
+            store: Arc::new(store),
+            programmes: Arc::new(HashMap::from([(programme.id.clone(), programme)])),
+        };
+        Self {
+            desk,
+            messages: AtomicU64::new(0),
+        }
+    }
+
+    async fn sign_in(&self, cardmember: CardmemberId) {
+        let session = SessionRecord {
+            token_hash: SESSION,
+            cardmember,
+            opened_at: NOW,
+            seen_at: NOW,
+        };
+        self.desk
+            .store
+            .open_session(session, event("signed_in"))
+            .await
+            .unwrap();
+    }
+
+    /// A fresh step-up for one operation on one card.
+    pub(crate) async fn step_up(&self, card: &TestCard, operation: &'static str, now: Timestamp) {
+        let audit = AuditEvent {
+            at: now,
+            ..event("step_up")
+        };
+        self.desk
+            .store
+            .grant_step_up(SESSION, card.row, operation, audit)
+            .await
+            .unwrap();
+    }
+
+    /// What the cardmember's device sends for a change of PIN, or why it can't begin.
+    pub(crate) async fn sealed_change(
+        &self,
+        card: &TestCard,
+        current: &str,
+        new: &str,
+        now: Timestamp,
+    ) -> Result<SealedEnvelope, ActError> {
+        let open = OpenEnvelope {
+            card: card.row,
+            actor: card.actor.clone(),
+            operation: PinOperation::ChangePin,
+        };
+        let offer = open_envelope(&self.desk, open, now).await?;
+        let opened = device::Envelope::open(&device::Offer {
+            nonce: offer.nonce,
+            operation: "change_pin",
+            account: &offer.account,
+            expires_ms: offer.expires.0,
+            hsm_public: &offer.hsm_public,
+            signature: &offer.signature,
+        })
+        .unwrap();
+        let seal = |role, pin| Some(opened.seal(role, &Pin::parse(pin).unwrap()));
+        Ok(SealedEnvelope {
+            nonce: offer.nonce,
+            session: SESSION,
+            device_public: opened.device_public().to_vec(),
+            current_pin: seal(Role::Current, current),
+            new_pin: seal(Role::New, new),
+            now,
+        })
+    }
+
+    /// A balance inquiry at a cash machine, with chip data where there is some.
+    pub(crate) fn balance_inquiry(
+        &self,
+        card: &TestCard,
+        pin: &str,
+        chip: Option<Vec<u8>>,
+    ) -> AuthorisationRequest {
+        let entry = if chip.is_some() {
+            CardEntry::Contact
+        } else {
+            CardEntry::MagneticStripe
+        };
+        AuthorisationRequest {
+            transaction: Transaction::Balance,
+            pin: Some(zone_pin(&card.pan, pin)),
+            ..self.request(card, entry, chip)
+        }
+    }
+
+    /// A purchase of nothing, without a PIN; with an identity of its own.
+    pub(crate) fn request(
+        &self,
+        card: &TestCard,
+        entry: CardEntry,
+        chip: Option<Vec<u8>>,
+    ) -> AuthorisationRequest {
+        let number = self.messages.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut content = [0; 32];
+        content[..8].copy_from_slice(&number.to_be_bytes());
+        AuthorisationRequest {
+            message: MessageIdentity {
+                identity: u128::from(number).to_be_bytes(),
+                content,
+            },
+            pan: card.pan.clone(),
+            psn: Some(psn()),
+            expiry: Some(expiry()),
+            transaction: Transaction::Purchase,
+            amount_minor: 0,
+            currency: 978,
+            entry,
+            pin: None,
+            chip,
+            link: "acquirer-1".into(),
+        }
+    }
+
+    pub(crate) async fn state(&self, card: &TestCard) -> CardState {
+        let record = self.desk.store.card(card.row).await.unwrap().unwrap();
+        CardState::decode(&record.state).unwrap()
+    }
+
+    /// The whole audit chain, checked.
+    pub(crate) async fn journal(&self) -> Vec<AuditRecord> {
+        let mut check = ChainCheck::new(&[]);
+        let mut journal = Vec::new();
+        loop {
+            let from = u64::try_from(journal.len()).unwrap() + 1;
+            let page = self.desk.store.audit_from(from, 1_000).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            for record in page {
+                check.follow(&record).unwrap();
+                journal.push(record);
+            }
+        }
+        check.end().unwrap();
+        journal
+    }
+}
+
+pub(crate) fn store_path(directory: &Path) -> PathBuf {
+    directory.join("pinward.sqlite")
+}
+
+/// Four-digit PINs, three tries, amounts up to 1,000.00 euro, without a PIN up to 50.00.
+pub(crate) fn programme() -> Programme {
+    Programme {
+        id: ProgrammeId("credit".into()),
+        name: "Larkfield Credit".into(),
+        scheme: Scheme::VisaCvn18,
+        pan_len_digits: 16,
+        pin_len_digits: 4,
+        tries_max: TRIES_MAX,
+        amount_max_minor: 100_000,
+        amount_without_pin_max_minor: 5_000,
+        pin_without_chip: false,
+        currency: 978,
+    }
+}
+
+pub(crate) fn psn() -> Psn {
+    Psn::new(1).unwrap()
+}
+
+pub(crate) fn expiry() -> Expiry {
+    Expiry::parse_yymm("3012").unwrap()
+}
+
+/// The PIN as an ATM's network sends it: ISO format 0 under the zone key.
+pub(crate) fn zone_pin(pan: &Pan, pin: &str) -> ZonePin {
+    let key = Tdes2Key::from_bytes(&ZPK);
+    let pin = Pin::parse(pin).unwrap();
+    let block = encipher_tdes(&key, TdesFormat::Iso0, &pin, &AccountDigits::from(pan), &[0; 10]);
+    ZonePin {
+        zone_key: key_name("zpk"),
+        format: ZonePinFormat::Iso0,
+        block: block.to_vec(),
+    }
+}
+
+/// The keys that the bureau writes into a card's chip.
+pub(crate) fn chip_keys(pan: &Pan) -> EmvMasterKeys {
+    let issuer = EmvMasterKeys {
+        ac: Tdes2Key::from_bytes(&IMK_AC),
+        smi: Tdes2Key::from_bytes(&IMK_SMI),
+        smc: Tdes2Key::from_bytes(&IMK_SMC),
+    };
+    issuer.of_card(IccKeyOption::B, &AccountDigits::from(pan), psn())
+}
+
+fn new_card(programme: &Programme, pan: &Pan, pin: &str) -> NewCard {
+    NewCard {
+        cardmember: "m-1".into(),
+        pan: pan.clone(),
+        psn: psn(),
+        expiry: expiry(),
+        programme: programme.id.clone(),
+        role: CardRole::Basic,
+        status: CardStatus::Active,
+        pin: NewCardPin::Block(zone_pin(pan, pin)),
+    }
+}
+
+/// Test PANs of 16 digits; the check digit is the one that parses.
+fn pan(number: u32) -> Pan {
+    let with = |digit: u32| Pan::parse(&format!("476173{number:09}{digit}")).ok();
+    (0..10)
+        .find_map(with)
+        .expect("one of ten digits is the check digit")
+}
+
+fn event(kind: &'static str) -> AuditEvent {
+    AuditEvent {
+        at: NOW,
+        kind,
+        card: None,
+        actor: "operator:0".into(),
+        detail: "{}".into(),
+    }
+}
+
+async fn load_keys(hsm: &SoftwareHsm, directory: &Path) {
+    let write = |(number, bytes): (usize, &[u8; 32])| {
+        let path = directory.join(format!("component-{number}.txt"));
+        let kcv = AesKey::from_bytes(bytes).unwrap().kcv();
+        fs::write(
+            &path,
+            format!("{}\n{}\n", HEXUPPER.encode(bytes), HEXUPPER.encode(&kcv)),
+        )
+        .unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let paths = COMPONENTS.iter().enumerate().map(write).collect();
+    hsm.load_components(key_name("kek"), paths, NOW).await.unwrap();
+    let keys = [
+        (
+            "zpk",
+            KeyPurpose::ZonePinTdes,
+            ZPK,
+            *b"P0",
+            ModeOfUse::EncryptDecrypt,
+        ),
+        (
+            "imk-ac",
+            KeyPurpose::IssuerCryptogram,
+            IMK_AC,
+            *b"E0",
+            ModeOfUse::DeriveKeys,
+        ),
+        (
+            "imk-smi",
+            KeyPurpose::IssuerScriptIntegrity,
+            IMK_SMI,
+            *b"E2",
+            ModeOfUse::DeriveKeys,
+        ),
+        (
+            "imk-smc",
+            KeyPurpose::IssuerScriptConfidentiality,
+            IMK_SMC,
+            *b"E1",
+            ModeOfUse::DeriveKeys,
+        ),
+    ];
+    for (name, purpose, key, usage, mode_of_use) in keys {
+        let block = key_block(&key, usage, mode_of_use);
+        hsm.import_key(key_name(name), purpose, block, key_name("kek"), NOW)
+            .await
+            .unwrap();
+    }
+}
+
+fn key_block(key: &[u8; 16], usage: [u8; 2], mode_of_use: ModeOfUse) -> String {
+    let kek: Vec<u8> = COMPONENTS[0]
+        .iter()
+        .zip(COMPONENTS[1])
+        .map(|(a, b)| a ^ b)
+        .collect();
+    let header = Header {
+        version: KeyBlockVersion::D,
+        usage: KeyUsage::from_code(usage).unwrap(),
+        algorithm: Algorithm::Tdea,
+        mode_of_use,
+        key_version: *b"00",
+        exportability: Exportability::Exportable,
+        optional_blocks: Vec::new(),
+    };
+    let padding = vec![0x5A; padding_len(KeyBlockVersion::D, key.len())];
+    wrap(
+        Kbpk::Aes(&AesKey::from_bytes(&kek).unwrap()),
+        &header,
+        key,
+        &padding,
+    )
+    .unwrap()
+}
+
+fn key_name(name: &str) -> KeyName {
+    KeyName(name.to_owned())
+}
