@@ -52,7 +52,7 @@ export function keypad(device, on) {
 
   for (const key of KEYS) {
     const word = WORDS.get(key);
-    const look = word ? `key-word key-${key}` : "key-digit";
+    const look = `key-${key}${word ? " key-word" : ""}`;
     const button = make("button", { type: "button", class: look, "data-key": key }, word ?? key);
     button.addEventListener("click", () => press(key));
     root.append(button);

@@ -77,7 +77,7 @@ function drawPlace(place, state) {
 function drawScript(bank) {
   const { queued, in_flight: inFlight } = bank.script;
   const where = queued ? "queued" : inFlight ? "in_flight" : "none";
-  const words = { queued: "update waits", in_flight: "update sent", none: "" };
+  const words = { queued: "An update for the chip waits at the bank.", in_flight: "The update was sent to the chip.", none: "" };
   mark(byId("script-path"), "data-script", where);
   say(byId("script-words"), words[where]);
 }

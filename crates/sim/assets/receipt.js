@@ -31,7 +31,9 @@ export function printReceipt(title, journey) {
     sequence(trace),
   );
   const receipt = make("article", { class: "receipt", "data-test": "receipt" });
-  receipt.append(verdict, make("div", { class: "slip-window" }, slip), scenes);
+  receipt.append(verdict);
+  if (outcome.receipt.length > 0) receipt.append(make("div", { class: "slip-window" }, slip));
+  receipt.append(scenes);
   byId("receipts-empty").hidden = true;
   const receipts = byId("receipts");
   receipts.prepend(receipt);

@@ -42,13 +42,13 @@ export function sequence(trace) {
  */
 function message(step, number, lanes) {
   const { column, span, way } = placeArrow(lanes.indexOf(step.from), lanes.indexOf(step.to));
-  const line = make("span", { class: "arrow-line", "data-way": way });
-  line.style.gridColumn = `${column} / span ${span}`;
-  line.style.setProperty("--span", String(span));
+  const words = make("span", {}, make("span", { class: "message-number" }, `${number}. `), step.title);
   const spoken = make("span", { class: "unseen" }, `, from ${LANE_WORDS[step.from]} to ${LANE_WORDS[step.to]}`);
-  const title = make("span", { class: "message-title" }, make("span", { class: "message-number" }, `${number}. `));
-  title.append(step.title, spoken);
-  const summary = make("summary", {}, title, make("span", { class: "arrow" }, line));
+  const title = make("span", { class: "message-title" }, words, spoken);
+  const line = make("span", { class: "arrow-line", "data-way": way });
+  title.style.gridColumn = line.style.gridColumn = `${column} / span ${span}`;
+  line.style.setProperty("--span", String(span));
+  const summary = make("summary", {}, title, line);
   return make("details", { class: "message", "data-test": "message" }, summary, decoded(step.lines));
 }
 
