@@ -2,6 +2,8 @@
 //!
 //! All changes of a card's PIN state happen here, as plain functions of the state, the event and the moment.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::chip::ChipVersion;
@@ -14,11 +16,17 @@ use crate::{
 const STATE_LAYOUT: u8 = 1;
 
 /// A PIN encrypted by the HSM: ISO 9564 format 4 under its PIN storage key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedPin {
     /// Check value of the key it is under: CMAC of a zero block, leftmost 5 bytes.
     pub kcv: [u8; 5],
     pub block: [u8; 16],
+}
+
+impl fmt::Debug for SealedPin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealedPin(•)")
+    }
 }
 
 /// What the host compares a PIN with.
