@@ -18,6 +18,10 @@ use crate::bureau::key_blocks;
 const FIELD_52_PIN_BLOCK: u8 = 52;
 
 /// A zone PIN key. Prints no byte.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per acquirer, and it is never moved about"
+)]
 pub enum ZoneKey {
     /// PIN blocks of ISO 9564-1:2017 format 0.
     Tdes(Tdes2Key),

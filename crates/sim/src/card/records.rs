@@ -196,7 +196,7 @@ pub fn bcd<const LEN: usize>(number: u64) -> [u8; LEN] {
     let mut out = [0; LEN];
     for byte in out.iter_mut().rev() {
         let pair = u8::try_from(left % 100).expect("a remainder of 100 fits a byte");
-        *byte = pair / 10 << 4 | pair % 10;
+        *byte = ((pair / 10) << 4) | (pair % 10);
         left /= 100;
     }
     out

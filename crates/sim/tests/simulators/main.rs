@@ -1,4 +1,5 @@
 //! The simulators, by what can be seen of them: APDUs, ISO 8583 messages, files.
+#![cfg(test)]
 
 mod bureau;
 mod card;
