@@ -1,1 +1,39 @@
-fn main() {}
+//! Pinward, the PIN desk of a card issuer: the program that puts the rooms together.
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`cli`] | one command per file, and the table of exit codes |
+//! | [`config`] | the configuration file |
+//! | [`serve`] | the desk with its surfaces, as one running program |
+//! | [`web`] | the portal and the JSON API |
+//! | [`host`] | the ISO 8583 ports |
+//! | [`outbox`] | notices by mail |
+//! | [`anchor`] | the audit chain's anchors |
+//! | [`import`] | cardmembers and cards from CSV files |
+//! | [`demo`] | an issuer to play with, made on first start |
+//! | [`hsm_link`] | the connection to the HSM |
+//! | [`child`] | processes of this same executable: the HSM, the simulators |
+//! | [`clock`], [`logging`] | the edges |
+//!
+//! No key and no clear PIN is ever in this program: `paycrypto` is not among its dependencies.
+
+use std::process::ExitCode;
+
+mod anchor;
+mod child;
+mod cli;
+mod clock;
+mod config;
+#[cfg(feature = "simulators")]
+mod demo;
+mod host;
+mod hsm_link;
+mod import;
+mod logging;
+mod outbox;
+mod serve;
+mod web;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,165 @@
+//! `pinward keys`: the HSM's keys, by name. No key is ever seen here: they come and go as TR-31 key blocks under a key
+//! exchange key, or as component files that the HSM reads itself.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use hsm::{KeyAdmin, KeyInfo, KeyName, KeyPurpose};
+use serde::Deserialize;
+use serde::de::value::{Error as NameError, StrDeserializer};
+use store::{AuditEvent, Store};
+
+use super::Failure;
+use super::place::{Place, operator};
+use crate::clock;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: KeysCommand,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Every key: purpose, algorithm, check value
+    List,
+    /// Make a random key
+    Generate {
+        name: String,
+        /// What it is for, as `keys list` shows it
+        #[arg(long, value_parser = purpose)]
+        purpose: KeyPurpose,
+    },
+    /// Load a key exchange key from component files; the HSM reads them itself
+    Load {
+        name: String,
+        #[arg(required = true, num_args = 2.., value_name = "FILE")]
+        components: Vec<PathBuf>,
+    },
+    /// Write a key as TR-31 key block to standard output
+    Export {
+        name: String,
+        /// Key exchange key
+        #[arg(long, value_name = "NAME")]
+        under: String,
+    },
+    /// Take a key from a TR-31 key block
+    Import {
+        name: String,
+        #[arg(long, value_parser = purpose)]
+        purpose: KeyPurpose,
+        /// Key exchange key
+        #[arg(long, value_name = "NAME")]
+        under: String,
+        /// File with the key block, or - for standard input
+        block: PathBuf,
+    },
+}
+
+pub(crate) async fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    let opened = arguments.place.open().await?;
+    let done = act(
+        arguments.command,
+        &opened.hsm.remote,
+        opened.desk.store.as_ref(),
+        out,
+    )
+    .await;
+    opened.hsm.close().await;
+    done
+}
+
+async fn act(
+    command: KeysCommand,
+    hsm: &dyn KeyAdmin,
+    store: &dyn Store,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let now = clock::now();
+    match command {
+        KeysCommand::List => {
+            for key in hsm.keys().await? {
+                tell(&key, out)?;
+            }
+        }
+        KeysCommand::Generate { name, purpose } => {
+            record(store, "key_generate", &name).await?;
+            tell(&hsm.generate_key(KeyName(name), purpose, now).await?, out)?;
+        }
+        KeysCommand::Load { name, components } => {
+            let paths = absolute(&components)?;
+            record(store, "key_load", &name).await?;
+            tell(&hsm.load_components(KeyName(name), paths, now).await?, out)?;
+        }
+        KeysCommand::Export { name, under } => {
+            record(store, "key_export", &name).await?;
+            writeln!(out, "{}", hsm.export_key(KeyName(name), KeyName(under)).await?)?;
+        }
+        KeysCommand::Import {
+            name,
+            purpose,
+            under,
+            block,
+        } => {
+            let block = read_block(&block)?;
+            record(store, "key_import", &name).await?;
+            let key = hsm
+                .import_key(KeyName(name), purpose, block, KeyName(under), now)
+                .await?;
+            tell(&key, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the operation on record before it is asked of the HSM, so that none goes unrecorded (I11).
+async fn record(store: &dyn Store, operation: &'static str, key: &str) -> Result<(), Failure> {
+    let detail = serde_json::json!({ "key": key }).to_string();
+    let event = AuditEvent {
+        at: clock::now(),
+        kind: operation,
+        card: None,
+        actor: operator(),
+        detail,
+    };
+    Ok(store.append_audit(vec![event]).await?)
+}
+
+fn tell(key: &KeyInfo, out: &mut dyn Write) -> io::Result<()> {
+    let purpose = serde_json::to_value(key.purpose).unwrap_or_default();
+    let purpose = purpose.as_str().unwrap_or_default();
+    let created = clock::utc(key.created, "%Y-%m-%d");
+    writeln!(
+        out,
+        "{:<24} {purpose:<30} {:<10} {:<12} {created}",
+        key.name.0, key.algorithm, key.kcv
+    )
+}
+
+fn purpose(text: &str) -> Result<KeyPurpose, NameError> {
+    KeyPurpose::deserialize(StrDeserializer::<NameError>::new(text))
+}
+
+/// The HSM process has a working directory of its own.
+fn absolute(paths: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    let absolute = |path: &PathBuf| Ok(std::path::absolute(path)?.display().to_string());
+    paths.iter().map(absolute).collect()
+}
+
+/// A TR-31 key block from a file, or from standard input for `-`.
+pub(super) fn read_block(path: &Path) -> Result<String, Failure> {
+    let read = || -> io::Result<String> {
+        if path == Path::new("-") {
+            let mut text = String::new();
+            io::stdin().read_to_string(&mut text)?;
+            return Ok(text);
+        }
+        fs::read_to_string(path)
+    };
+    let text = read().map_err(|cause| Failure::BadData(format!("{}: {cause}", path.display())))?;
+    Ok(text.trim().to_owned())
+}

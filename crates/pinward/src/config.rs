@@ -1,0 +1,332 @@
+//! The configuration: one TOML file. Unknown keys are refused, secrets are given by path, relative paths start at the
+//! file's own directory.
+//!
+//! `pinward.example.toml` in the repository shows every setting.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cards::{Programme, ProgrammeId};
+use hsm::{KeyName, ZonePinFormat};
+use serde::Deserialize;
+
+use crate::web::Colour;
+
+/// Name of the configuration file in a data directory.
+pub(crate) const FILE_NAME: &str = "pinward.toml";
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) store: StoreConfig,
+    pub(crate) hsm: HsmConfig,
+    pub(crate) web: WebConfig,
+    #[serde(default)]
+    pub(crate) host: HostConfig,
+    pub(crate) mail: MailConfig,
+    /// `[[programme]]`, at least one. The fields are those of [`Programme`].
+    #[serde(rename = "programme")]
+    pub(crate) programmes: Vec<Programme>,
+}
+
+/// `[store]`: what Pinward remembers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreConfig {
+    /// The SQLite file; made when there is none. Required.
+    pub(crate) path: PathBuf,
+}
+
+/// `[hsm]`: where keys and PINs are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HsmConfig {
+    /// Unix socket of the HSM process. Required; at most 100 bytes as an absolute path.
+    pub(crate) socket: PathBuf,
+    /// Key store of the software HSM. When given and no HSM answers on `socket`, Pinward starts one as its own child
+    /// and ends it when it ends itself. Default: none, an HSM must be running.
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// `[web]`: portal and JSON API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebConfig {
+    /// Address and port. Default `127.0.0.1:8080`.
+    #[serde(default = "default_web_listen")]
+    pub(crate) listen: SocketAddr,
+    /// The issuer as its cardmembers know it, in pages and mails. Required.
+    pub(crate) issuer_name: String,
+    /// Accent colour of the pages, `#rrggbb`. Default `#0b5c63`.
+    #[serde(default = "default_accent")]
+    pub(crate) accent: Colour,
+    /// Whether cookies are sent over HTTPS only. Default true; false only without TLS on one's own machine.
+    #[serde(default = "default_true")]
+    pub(crate) secure_cookies: bool,
+    /// A session ends after this long without a request, in minutes, 1 to 60. Default 10.
+    #[serde(default = "default_session_idle_minutes")]
+    pub(crate) session_idle_minutes: u16,
+    /// A session ends this long after sign-in, in minutes, 1 to 1440. Default 60.
+    #[serde(default = "default_session_max_minutes")]
+    pub(crate) session_max_minutes: u16,
+    /// File with the token that JSON API clients present, at least 32 characters in one line. Default: none, the API
+    /// answers nobody.
+    pub(crate) api_token_path: Option<PathBuf>,
+}
+
+/// `[host]`: ISO 8583.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HostConfig {
+    /// `[[host.link]]`, one per network. Default: none.
+    #[serde(default, rename = "link")]
+    pub(crate) links: Vec<LinkConfig>,
+}
+
+/// One network's link.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkConfig {
+    /// Names the link in logs and audit records. Required, unique.
+    pub(crate) name: String,
+    /// Address and port. Required.
+    pub(crate) listen: SocketAddr,
+    /// Message format: `ascii-1987` or `ascii-1987-aes`. Required.
+    pub(crate) dialect: String,
+    /// Name of the zone PIN key in the HSM. Required.
+    pub(crate) zone_key: KeyName,
+    /// Format of PIN blocks: `iso0` (TDES zone key) or `iso4` (AES zone key). Required.
+    pub(crate) pin_format: ZonePinFormat,
+}
+
+/// `[mail]`: how notices leave.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MailConfig {
+    /// SMTP server. Required.
+    pub(crate) smtp_host: String,
+    /// Default 587.
+    #[serde(default = "default_smtp_port")]
+    pub(crate) smtp_port: u16,
+    /// `tls`, `starttls`, or `none` for a server on the same machine. Default `starttls`.
+    #[serde(default)]
+    pub(crate) tls: MailTls,
+    /// User name at the server. Default: none, no sign-in.
+    pub(crate) user: Option<String>,
+    /// File with the password, one line. Required with `user`.
+    pub(crate) password_path: Option<PathBuf>,
+    /// Sender, `Larkfield Bank <cards@larkfield.example>`. Required.
+    pub(crate) from: String,
+}
+
+/// How the connection to the SMTP server is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MailTls {
+    None,
+    #[default]
+    Starttls,
+    Tls,
+}
+
+/// The configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{path}: {cause}")]
+    Read { path: PathBuf, cause: std::io::Error },
+    #[error("{path}: {cause}")]
+    Toml {
+        path: PathBuf,
+        cause: Box<toml::de::Error>,
+    },
+    #[error("{path}: {setting}: {reason}")]
+    Value {
+        path: PathBuf,
+        setting: String,
+        reason: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// Refuses: unknown keys and missing required ones; no programme; two programmes or links of one name; a value
+    /// outside its documented range.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|cause| ConfigError::Read {
+            path: path.to_owned(),
+            cause,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|cause| ConfigError::Toml {
+            path: path.to_owned(),
+            cause: Box::new(cause),
+        })?;
+        config.check().map_err(|(setting, reason)| ConfigError::Value {
+            path: path.to_owned(),
+            setting,
+            reason,
+        })?;
+        config.start_paths_at(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// The programmes by their names.
+    pub(crate) fn programmes(&self) -> Arc<HashMap<ProgrammeId, Programme>> {
+        let by_id = self
+            .programmes
+            .iter()
+            .map(|programme| (programme.id.clone(), programme.clone()));
+        Arc::new(by_id.collect())
+    }
+
+    fn check(&self) -> Result<(), (String, &'static str)> {
+        if self.programmes.is_empty() {
+            return Err(("programme".into(), "at least one is needed"));
+        }
+        if let Some(twice) = repeated(self.programmes.iter().map(|programme| programme.id.0.as_str())) {
+            return Err((format!("programme {twice}"), "is there twice"));
+        }
+        for programme in &self.programmes {
+            check_programme(programme)?;
+        }
+        if let Some(twice) = repeated(self.host.links.iter().map(|link| link.name.as_str())) {
+            return Err((format!("host.link {twice}"), "is there twice"));
+        }
+        for link in &self.host.links {
+            if iso8583::dialect::Dialect::named(&link.dialect).is_err() {
+                return Err((format!("host.link {}: dialect", link.name), "is none of ours"));
+            }
+        }
+        if !(1..=60).contains(&self.web.session_idle_minutes) {
+            return Err(("web.session_idle_minutes".into(), "1 to 60"));
+        }
+        if !(1..=1440).contains(&self.web.session_max_minutes) {
+            return Err(("web.session_max_minutes".into(), "1 to 1440"));
+        }
+        if self.mail.user.is_some() != self.mail.password_path.is_some() {
+            return Err(("mail.user".into(), "user and password_path need each other"));
+        }
+        if self.mail.user.is_some() && self.mail.tls == MailTls::None {
+            return Err(("mail.tls".into(), "a password is never sent without TLS"));
+        }
+        if self.mail.from.parse::<lettre::message::Mailbox>().is_err() {
+            return Err(("mail.from".into(), "is not a mail address"));
+        }
+        Ok(())
+    }
+
+    fn start_paths_at(&mut self, directory: &Path) {
+        let paths = [
+            Some(&mut self.store.path),
+            Some(&mut self.hsm.socket),
+            self.hsm.directory.as_mut(),
+            self.web.api_token_path.as_mut(),
+            self.mail.password_path.as_mut(),
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = directory.join(&*path);
+        }
+    }
+}
+
+fn check_programme(programme: &Programme) -> Result<(), (String, &'static str)> {
+    let refuse = |setting: &str, reason| Err((format!("programme {}: {setting}", programme.id.0), reason));
+    if !(12..=19).contains(&programme.pan_len_digits) {
+        return refuse("pan_len_digits", "12 to 19");
+    }
+    if !(4..=12).contains(&programme.pin_len_digits) {
+        return refuse("pin_len_digits", "4 to 12");
+    }
+    if !(1..=15).contains(&programme.tries_max) {
+        return refuse("tries_max", "1 to 15");
+    }
+    if programme.currency > 999 {
+        return refuse("currency", "an ISO 4217 code has three digits");
+    }
+    Ok(())
+}
+
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut seen = std::collections::HashSet::new();
+    let mut names = names;
+    names.find(|name| !seen.insert(*name))
+}
+
+fn default_web_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8080))
+}
+
+fn default_accent() -> Colour {
+    Colour::rgb(0x0b, 0x5c, 0x63)
+}
+
+fn default_session_idle_minutes() -> u16 {
+    10
+}
+
+fn default_session_max_minutes() -> u16 {
+    60
+}
+
+fn default_true() -> bool {
+    true
+}
+
+fn default_smtp_port() -> u16 {
+    587
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../pinward.example.toml");
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("/etc/pinward/pinward.toml"))
+    }
+
+    #[test]
+    fn the_example_is_a_configuration_and_its_paths_start_at_the_file() {
+        let config = parse(EXAMPLE).unwrap();
+        assert_eq!(config.store.path, Path::new("/etc/pinward/pinward.sqlite"));
+        assert_eq!(config.host.links.len(), 2);
+    }
+
+    #[test]
+    fn every_refusal_names_its_setting() {
+        let rows = [
+            ("[store]", "[store]\ncolour = 1", "colour"),
+            ("tries_max = 3", "tries_max = 0", "tries_max"),
+            ("pin_len_digits = 4", "pin_len_digits = 3", "pin_len_digits"),
+            ("pan_len_digits = 16", "pan_len_digits = 20", "pan_len_digits"),
+            ("currency = 978", "currency = 1000", "currency"),
+            ("accent = \"#0b5c63\"", "accent = \"teal\"", "accent"),
+            ("dialect = \"ascii-1987\"", "dialect = \"ebcdic\"", "dialect"),
+            ("tls = \"starttls\"", "tls = \"none\"", "mail.tls"),
+            ("password_path", "# password_path", "mail.user"),
+            ("from = \"", "from = \"nobody ", "mail.from"),
+            ("name = \"acquirer-2\"", "name = \"acquirer-1\"", "acquirer-1"),
+            ("id = \"charge\"", "id = \"credit\"", "programme credit"),
+            ("smtp_host", "# smtp_host", "smtp_host"),
+            (
+                "session_idle_minutes = 10",
+                "session_idle_minutes = 0",
+                "session_idle_minutes",
+            ),
+        ];
+        for (present, instead, named) in rows {
+            assert!(EXAMPLE.contains(present), "the example has {present}");
+            let refusal = parse(&EXAMPLE.replace(present, instead)).unwrap_err().to_string();
+            assert!(refusal.contains(named), "{instead}: {refusal}");
+        }
+    }
+}

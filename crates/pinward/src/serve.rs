@@ -1,0 +1,254 @@
+//! The PIN desk with its surfaces, running: web, ISO 8583 host, outbox and audit anchors over one store and one HSM.
+//!
+//! When the HSM process that this one started ends, everything ends: without it no answer can be given (I10).
+
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hsm::{KeyAdmin, RemoteHsm};
+use issuer::Desk;
+use sha2::{Digest, Sha256};
+use store::{AuditEvent, SqliteStore, Store};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::cli::Failure;
+use crate::config::{Config, LinkConfig, WebConfig};
+use crate::host::{self, HostLink};
+use crate::hsm_link::HsmLink;
+use crate::outbox::{Outbox, Smtp};
+use crate::web::{self, WebSettings, WebState};
+use crate::{anchor, clock};
+
+/// How long requests under way may take when the desk stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Shortest token of the JSON API, in characters.
+const API_TOKEN_LEN_MIN: usize = 32;
+
+const MS_PER_MINUTE: i64 = 60_000;
+
+/// The ports, taken before anything else is started.
+pub(crate) struct Listeners {
+    pub(crate) web: TcpListener,
+    /// In the order of the configuration.
+    pub(crate) links: Vec<TcpListener>,
+}
+
+impl Listeners {
+    /// Takes the ports of the configuration.
+    pub(crate) fn bind(config: &Config) -> Result<Self, Failure> {
+        let link = |link: &LinkConfig| listen(link.listen, &format!("listen of host.link {}", link.name));
+        Ok(Self {
+            web: listen(config.web.listen, "web.listen")?,
+            links: config.host.links.iter().map(link).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Takes a port. The refusal names the setting that chooses another.
+pub(crate) fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    let bind = || -> io::Result<TcpListener> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    bind().map_err(|cause| {
+        Failure::Unavailable(format!(
+            "can't listen on {address} ({cause}); choose another with {setting}"
+        ))
+    })
+}
+
+/// What a demo adds to a desk.
+#[derive(Default)]
+pub(crate) struct DemoExtras {
+    /// Where the HSM process writes its log; ours without one.
+    pub(crate) hsm_log: Option<PathBuf>,
+    /// Pages link to it.
+    pub(crate) sandbox_url: Option<String>,
+}
+
+/// Serves until `until` ends, the HSM process ends, or a surface fails.
+pub(crate) async fn serve(
+    config: &Config,
+    listeners: Listeners,
+    extras: DemoExtras,
+    until: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let settings = web_settings(&config.web, extras.sandbox_url)?;
+    let smtp = Smtp::new(&config.mail).map_err(Failure::BadData)?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store.path)?);
+    let mut hsm = HsmLink::connect_or_start(&config.hsm, extras.hsm_log.as_deref()).await?;
+    let envelope_identity = hsm.remote.envelope_identity().await?;
+    let desk = Desk {
+        hsm: Arc::new(hsm.remote.clone()),
+        store: store.clone(),
+        programmes: config.programmes(),
+    };
+    store.append_audit(vec![started()]).await?;
+
+    let (stop, stopping) = watch::channel(false);
+    let state = WebState {
+        desk: desk.clone(),
+        envelope_identity,
+        settings,
+        clock: clock::now,
+    };
+    let mut web = tokio::spawn(serve_web(listeners.web, state, stopping.clone()));
+    let (host, host_failed) = start_host(config, listeners.links, &desk, stopping.clone())?;
+    let outbox = Outbox {
+        store,
+        smtp,
+        issuer_name: config.web.issuer_name.clone(),
+        clock: clock::now,
+    };
+    let outbox = tokio::spawn(outbox.deliver(stopping.clone()));
+    let anchors = tokio::spawn(anchor::keep_anchored(desk, clock::now, stopping));
+
+    let ended = tokio::select! {
+        ended = until => ended,
+        error = hsm.child_ended() => Err(Failure::Unavailable(format!("stopped, because {error}"))),
+        Ok(failure) = host_failed => Err(failure),
+        failed = &mut web => Err(Failure::Fault(format!("the web stopped: {failed:?}"))),
+    };
+    // Nobody left to tell is what stopping is for.
+    let _ = stop.send(true);
+    if timeout(STOP_PATIENCE, web).await.is_err() {
+        tracing::warn!("requests were under way when the web stopped");
+    }
+    // Their panics were told where they happened.
+    let _ = host.join();
+    let _ = tokio::join!(outbox, anchors);
+    hsm.close().await;
+    ended
+}
+
+/// Ends when this process is told to: Ctrl-C or SIGTERM.
+pub(crate) async fn told_to_stop() -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("told to stop");
+    Ok(())
+}
+
+fn started() -> AuditEvent {
+    AuditEvent {
+        at: clock::now(),
+        kind: "desk_started",
+        card: None,
+        actor: "pinward".to_owned(),
+        detail: serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }).to_string(),
+    }
+}
+
+async fn serve_web(
+    listener: TcpListener,
+    state: WebState,
+    mut stopping: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tracing::info!(address = %listener.local_addr()?, "web");
+    let stopped = async move {
+        // The sender is gone only when the desk is.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    axum::serve(listener, web::router(state))
+        .with_graceful_shutdown(stopped)
+        .await
+}
+
+fn web_settings(config: &WebConfig, demo_sandbox_url: Option<String>) -> Result<WebSettings, Failure> {
+    Ok(WebSettings {
+        issuer_name: config.issuer_name.clone(),
+        accent: config.accent,
+        session_idle_ms: i64::from(config.session_idle_minutes) * MS_PER_MINUTE,
+        session_absolute_ms: i64::from(config.session_max_minutes) * MS_PER_MINUTE,
+        secure_cookies: config.secure_cookies,
+        api_token_sha256: config.api_token_path.as_deref().map(api_token).transpose()?,
+        demo_sandbox_url,
+    })
+}
+
+fn api_token(path: &Path) -> Result<[u8; 32], Failure> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|cause| Failure::Unavailable(format!("{shown}: {cause}")))?;
+    let token = text.trim();
+    if token.len() < API_TOKEN_LEN_MIN {
+        return Err(Failure::BadData(format!(
+            "{shown}: a token has at least {API_TOKEN_LEN_MIN} characters"
+        )));
+    }
+    Ok(Sha256::digest(token).into())
+}
+
+/// Starts the ISO 8583 ports on a thread and runtime of their own, so that pages never wait behind authorisations nor
+/// the other way round. They have a connection to the HSM of their own for the same reason.
+fn start_host(
+    config: &Config,
+    listeners: Vec<TcpListener>,
+    desk: &Desk,
+    stopping: watch::Receiver<bool>,
+) -> Result<(JoinHandle<()>, oneshot::Receiver<Failure>), Failure> {
+    let (failed, host_failed) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let links: Vec<_> = config.host.links.iter().cloned().zip(listeners).collect();
+    let socket = config.hsm.socket.clone();
+    let desk = desk.clone();
+    let serve = move || {
+        if let Err(failure) = runtime.block_on(serve_links(links, &socket, &desk, stopping)) {
+            // Nobody listens any more when the desk stops at this moment.
+            let _ = failed.send(failure);
+        }
+    };
+    let thread = thread::Builder::new().name("iso8583".to_owned()).spawn(serve)?;
+    Ok((thread, host_failed))
+}
+
+async fn serve_links(
+    links: Vec<(LinkConfig, TcpListener)>,
+    hsm_socket: &Path,
+    desk: &Desk,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let desk = Desk {
+        hsm: Arc::new(RemoteHsm::connect(hsm_socket).await?),
+        ..desk.clone()
+    };
+    let mut serving = tokio::task::JoinSet::new();
+    for (config, listener) in links {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tracing::info!(link = config.name, address = %listener.local_addr()?, "ISO 8583 host");
+        serving.spawn(host::serve(listener, host_link(config, desk.clone())?));
+    }
+    tokio::select! {
+        _ = stopping.wait_for(|stopping| *stopping) => Ok(()),
+        Some(ended) = serving.join_next() => Err(Failure::Fault(format!("the ISO 8583 host stopped: {ended:?}"))),
+    }
+}
+
+fn host_link(config: LinkConfig, desk: Desk) -> Result<HostLink, Failure> {
+    Ok(HostLink {
+        dialect: iso8583::dialect::Dialect::named(&config.dialect)
+            .map_err(|error| Failure::BadData(error.to_string()))?,
+        name: config.name,
+        zone_key: config.zone_key,
+        pin_format: config.pin_format,
+        desk,
+        clock: clock::now,
+        closed: Arc::default(),
+    })
+}
