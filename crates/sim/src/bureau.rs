@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::card::perso::{AID_PINWARD, CardFileError, Perso};
 
 pub mod components;
+pub mod first_pins;
 pub mod key_blocks;
 
 use self::components::ComponentsError;
@@ -33,7 +34,11 @@ pub enum BureauError {
     Io { path: PathBuf, cause: std::io::Error },
     /// Says where, not what: the cause of `serde_json` would quote a value.
     #[error("{path}, line {line}, column {column}: not the JSON of an export")]
-    Json { path: PathBuf, line: usize, column: usize },
+    Json {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+    },
     #[error(transparent)]
     Components(#[from] ComponentsError),
     #[error("zone_key: not a TDES PIN key under the components' key")]
@@ -42,6 +47,8 @@ pub enum BureauError {
     Card { number: usize, name: &'static str },
     #[error(transparent)]
     CardFile(#[from] CardFileError),
+    #[error("the system gives no random numbers")]
+    Random,
 }
 
 /// The issuer's export. Its keys are TR-31 blocks of version D under the key exchange key; a PIN block is ISO 9564-1:2017
@@ -131,7 +138,9 @@ impl ExportedCard {
             },
             pin_try_limit: PIN_TRY_LIMIT,
             country: COUNTRY,
-            currency: Some(self.currency).filter(|code| *code <= 999).ok_or("currency")?,
+            currency: Some(self.currency)
+                .filter(|code| *code <= 999)
+                .ok_or("currency")?,
             pan,
         })
     }

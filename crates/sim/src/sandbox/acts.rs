@@ -97,12 +97,11 @@ pub(super) async fn open_letter(
     State(sandbox): State<Arc<Sandbox>>,
     Path(card): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let demo = sandbox.wallet.demo();
-    let pin = demo.as_ref().and_then(|demo| demo.letter(&card)).ok_or(Refusal {
+    let pin = sandbox.wallet.letter(&card).ok_or(Refusal {
         status: StatusCode::NOT_FOUND,
         error: "No PIN letter came with this card.",
     })?;
-    Ok(Json(json!({ "pin": pin })))
+    Ok(Json(json!({ "pin": *pin })))
 }
 
 enum Act {
@@ -168,7 +167,7 @@ pub(super) struct CardsInUse(Mutex<BTreeSet<String>>);
 
 impl CardsInUse {
     /// `None` while the card is somewhere else.
-    fn take(sandbox: &Arc<Sandbox>, card: &str) -> Option<HeldCard> {
+    pub(super) fn take(sandbox: &Arc<Sandbox>, card: &str) -> Option<HeldCard> {
         let is_free = sandbox.in_use.lock().insert(card.to_owned());
         is_free.then(|| HeldCard {
             sandbox: Arc::clone(sandbox),
@@ -182,7 +181,7 @@ impl CardsInUse {
 }
 
 /// Gives the card back when dropped, also when the transaction broke off.
-struct HeldCard {
+pub(super) struct HeldCard {
     sandbox: Arc<Sandbox>,
     card: String,
 }

@@ -6,7 +6,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `wallet` | the cards and the demo's letters and sign-ins |
+//! | `wallet` | the cards, their PIN letters and the demo's sign-ins |
 //! | `bank` | the product's answer to "which PIN works where" |
 //! | `acts` | what the buttons do |
 //! | `status` | what the page asks for every two seconds |
@@ -77,6 +77,9 @@ pub struct SandboxOptions {
     /// File whose first line is the token for the product's API; read anew for each question
     #[arg(long, value_name = "FILE")]
     pub api_token: PathBuf,
+    /// End when standard input closes, as it does when the parent process ends
+    #[arg(long)]
+    pub stop_when_stdin_closes: bool,
 }
 
 /// Why the sandbox can't run.
@@ -100,7 +103,7 @@ pub enum SandboxError {
     Serve(io::Error),
 }
 
-/// Runs the web page and the mailbox until the process ends.
+/// Runs the web page and the mailbox until the process ends, or standard input where that is asked for.
 ///
 /// Refuses before it serves anything: a folder that can't be read or made, an acquirer's file that can't be used, a
 /// port that is taken.
@@ -129,9 +132,21 @@ pub async fn run(options: SandboxOptions) -> Result<(), SandboxError> {
     let web_listener = listen("--listen", options.listen).await?;
     tracing::info!(web = %options.listen, mail = %options.mail_listen, "sandbox is open");
     tokio::spawn(mailbox.serve(mail_listener));
-    axum::serve(web_listener, router(Arc::new(sandbox)))
-        .await
-        .map_err(SandboxError::Serve)
+    tokio::select! {
+        served = async { axum::serve(web_listener, router(Arc::new(sandbox))).await } => served.map_err(SandboxError::Serve),
+        () = stdin_closed(), if options.stop_when_stdin_closes => Ok(()),
+    }
+}
+
+/// Ends when standard input does. Nothing is expected there.
+async fn stdin_closed() {
+    // A reader of its own: a pool's thread would be waited for when the process ends otherwise.
+    let (closed, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = closed.send(());
+    });
+    let _ = wait.await;
 }
 
 /// What every page and act works with.

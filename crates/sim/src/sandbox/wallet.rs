@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::card::{
     chip::Chip,
@@ -47,8 +47,6 @@ pub(super) struct Demo {
     pub(super) portal: String,
     #[serde(default)]
     pub(super) sign_ins: Vec<SignIn>,
-    #[serde(default)]
-    letters: Vec<Letter>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -58,26 +56,6 @@ pub(super) struct SignIn {
     pub(super) name: String,
     #[serde(default)]
     pub(super) note: String,
-}
-
-#[derive(Clone, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct Letter {
-    card_ref: String,
-    pin: String,
-}
-
-impl std::fmt::Debug for Letter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Letter({}, •)", self.card_ref)
-    }
-}
-
-impl Demo {
-    /// The PIN in the letter that came with this card.
-    pub(super) fn letter(&self, card: &str) -> Option<&str> {
-        let letter = self.letters.iter().find(|letter| letter.card_ref == card)?;
-        Some(&letter.pin)
-    }
 }
 
 impl Wallet {
@@ -113,6 +91,17 @@ impl Wallet {
         let perso = Perso::read(&perso_path)?;
         let (_, state) = StateFile::open(&state_path, &perso)?;
         Ok(Some((perso, state)))
+    }
+
+    /// The PIN that the card was delivered with, as its letter tells it. `None` where there is no such card, or it came
+    /// without a PIN.
+    pub(super) fn letter(&self, card: &str) -> Option<Zeroizing<String>> {
+        let (perso_path, _) = self.paths(card)?;
+        let pin = Perso::read(&perso_path).ok()?.pin?;
+        let digits = pin.expose_digits().iter();
+        Some(Zeroizing::new(
+            digits.map(|digit| char::from(b'0' + digit)).collect(),
+        ))
     }
 
     /// The card itself, ready for a reader. `None` where the wallet has no such card.
