@@ -169,10 +169,14 @@ mod tests {
     fn the_oldest_message_makes_room() {
         let dir = tempfile::tempdir().unwrap();
         let mut folder = Folder::open(dir.path()).unwrap();
-        for _ in 0..=MESSAGES_MAX {
-            folder.keep(MAIL).unwrap();
+        for number in 1..=MESSAGES_MAX {
+            fs::write(dir.path().join(format!("{number:06}.eml")), MAIL).unwrap();
         }
+        folder.mark_read(1).unwrap();
+        folder.next = 1001;
+        folder.keep(MAIL).unwrap();
         assert_eq!(folder.numbers().unwrap().len(), MESSAGES_MAX);
         assert_eq!(folder.raw(1).unwrap(), None);
+        assert!(!folder.path(1, "read").exists());
     }
 }
