@@ -1,7 +1,9 @@
 //! Chores of this repository, as `cargo xtask NAME`.
 //!
-//! `test` installs what the tests need and runs all that CI runs; `tidy` checks the house rules.
+//! `test` installs what the tests need and runs all that CI runs; `tidy` checks the house rules;
+//! `bench` loads the host.
 
+mod bench;
 mod install;
 mod run;
 mod test;
@@ -9,13 +11,14 @@ mod tidy;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask test | tidy";
+const USAGE: &str = "usage: cargo xtask test | tidy | bench [--cards N] [--seconds S]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.first().map(String::as_str) {
         Some("test") => test::run(),
         Some("tidy") => tidy::run(),
+        Some("bench") => bench::run(words.get(1..).unwrap_or_default()),
         _ => Err(USAGE.to_owned()),
     };
     match done {

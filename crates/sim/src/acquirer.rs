@@ -123,6 +123,12 @@ impl Acquirer {
         })
     }
 
+    /// Address and port of the issuer's host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// How this acquirer's messages are written.
     #[must_use]
     pub fn dialect(&self) -> &Dialect {

@@ -20,6 +20,10 @@ use zeroize::Zeroizing;
 use crate::acquirer::Acquirer;
 use crate::bureau::{self, components, first_pins};
 use crate::card::chip::Chip;
+use crate::load::client::{self, LoadOptions};
+use crate::load::reference::{self, ReferenceHostOptions};
+use crate::load::report::LoadReport;
+use crate::load::stock::{self, StockOptions};
 use crate::sandbox::{self, SandboxOptions};
 use crate::terminal::journey::{Faults, Journey, PullCard};
 use crate::terminal::{atm, pos, shop, tap};
@@ -112,6 +116,12 @@ pub enum SimCommand {
     },
     /// Serve wallet, terminals and mailbox as web pages
     Sandbox(SandboxOptions),
+    /// Make cards by the hundred thousand, as import files and as a file for the load
+    Cards(StockOptions),
+    /// Load a host with PINs and measure its answers
+    Load(LoadOptions),
+    /// Run the host that the issuer's is measured beside: it reads, appends and syncs, and approves everything
+    ReferenceHost(ReferenceHostOptions),
 }
 
 /// A card: what its bureau wrote, and what it remembers.
@@ -284,6 +294,16 @@ async fn run_command(command: SimCommand) -> Result<ExitCode, Failure> {
             .await
             .map(|()| ExitCode::SUCCESS)
             .map_err(Failure::unavailable),
+        SimCommand::Cards(options) => print_paths(&stock::make(&options).map_err(Failure::usage)?),
+        SimCommand::Load(options) => {
+            let json = options.json;
+            let report = client::run(options).await.map_err(Failure::unavailable)?;
+            print_report(&report, json)
+        }
+        SimCommand::ReferenceHost(options) => reference::run(options)
+            .await
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Failure::unavailable),
     }
 }
 
@@ -386,6 +406,17 @@ fn print_card(chip: &Chip) -> Result<ExitCode, Failure> {
         perso.pin_try_limit,
     )
     .map_err(Failure::unavailable)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_report(report: &LoadReport, json: bool) -> Result<ExitCode, Failure> {
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, report).map_err(Failure::unavailable)?;
+        writeln!(out).map_err(Failure::unavailable)?;
+    } else {
+        report.print(&mut out).map_err(Failure::unavailable)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

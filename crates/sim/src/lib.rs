@@ -10,6 +10,7 @@ pub mod bureau;
 pub mod card;
 pub mod cli;
 pub mod device;
+pub mod load;
 pub mod mailbox;
 mod private_file;
 pub mod sandbox;
