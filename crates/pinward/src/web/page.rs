@@ -178,7 +178,13 @@ impl CardView {
             .programmes
             .get(&record.programme)
             .expect("the report was made with this programme");
-        let art = programme.id.0.bytes().map(usize::from).sum::<usize>() % ART_COUNT;
+        let earlier = web
+            .desk
+            .programmes
+            .keys()
+            .filter(|id| id.0 < programme.id.0)
+            .count();
+        let art = earlier % ART_COUNT;
         Self {
             row: record.key.row,
             reference: report.card.clone(),
@@ -230,6 +236,18 @@ impl CardView {
             places.push(Place::View);
         }
         places
+    }
+
+    /// What a new PIN will mean in shops.
+    pub(super) fn after_a_new_pin(&self) -> &'static str {
+        match self.advice.chip {
+            PlaceState::New | PlaceState::Previous => {
+                "In shops, insert your card once with the PIN that they take now; then the new one works there too."
+            }
+            PlaceState::None | PlaceState::Unknown | PlaceState::Locked => {
+                "In shops, insert your card once; then the new one works there too."
+            }
+        }
     }
 
     /// The advice's stable code, as in the API.

@@ -73,7 +73,7 @@ pub(super) async fn create(
         AdviceCode::CardBlocked => return Err(Refusal::CardBlocked.into()),
         _ => return Err(Refusal::PinExists.into()),
     }
-    if let Some(step_up) = step_up::needed(&web, &signed_in, card.row, SteppedUp::CreatePin, None).await? {
+    if let Some(step_up) = step_up::needed(&web, &signed_in, card.row, SteppedUp::Create, None).await? {
         return Ok(step_up);
     }
     Ok(choose_pin(&web, &signed_in, card, Place::Create, "create_pin"))
@@ -137,7 +137,7 @@ pub(super) async fn view(
     if !viewable {
         return Err(Refusal::PinNotViewable.into());
     }
-    let needed = step_up::needed(&web, &signed_in, card.row, SteppedUp::ViewPin, query.version).await?;
+    let needed = step_up::needed(&web, &signed_in, card.row, SteppedUp::View, query.version).await?;
     if let Some(step_up) = needed {
         return Ok(step_up);
     }
@@ -176,7 +176,7 @@ pub(super) async fn unlock(
         AdviceCode::NoPin => return Err(Refusal::NoPin.into()),
         _ => return Err(Refusal::NotLocked.into()),
     }
-    if let Some(step_up) = step_up::needed(&web, &signed_in, card.row, SteppedUp::UnlockPin, None).await? {
+    if let Some(step_up) = step_up::needed(&web, &signed_in, card.row, SteppedUp::Unlock, None).await? {
         return Ok(step_up);
     }
     let chrome = Chrome::inside(&web, &signed_in, Some(&card), Place::Unlock);

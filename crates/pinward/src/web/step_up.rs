@@ -11,7 +11,7 @@ use axum::{
 };
 use cards::CardRef;
 use issuer::{STEP_UP_TTL_MS, create_pin, unlock_pin, view_pin};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use store::{AuditEvent, SignInCharge, StepUpSpend};
 use zeroize::Zeroizing;
 
@@ -24,29 +24,31 @@ use super::{
 };
 
 /// What a step-up may be for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(super) enum SteppedUp {
-    CreatePin,
-    ViewPin,
-    UnlockPin,
+    #[serde(rename = "create_pin")]
+    Create,
+    #[serde(rename = "view_pin")]
+    View,
+    #[serde(rename = "unlock_pin")]
+    Unlock,
 }
 
 impl SteppedUp {
     /// The name under which it is granted and spent.
     fn operation(self) -> &'static str {
         match self {
-            Self::CreatePin => create_pin::OPERATION,
-            Self::ViewPin => view_pin::OPERATION,
-            Self::UnlockPin => unlock_pin::OPERATION,
+            Self::Create => create_pin::OPERATION,
+            Self::View => view_pin::OPERATION,
+            Self::Unlock => unlock_pin::OPERATION,
         }
     }
 
     fn place(self) -> Place {
         match self {
-            Self::CreatePin => Place::Create,
-            Self::ViewPin => Place::View,
-            Self::UnlockPin => Place::Unlock,
+            Self::Create => Place::Create,
+            Self::View => Place::View,
+            Self::Unlock => Place::Unlock,
         }
     }
 }
