@@ -13,8 +13,7 @@ mod common;
 
 use std::{
     collections::BTreeSet,
-    env, fs,
-    io::{self, Write},
+    env, fs, io,
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{Command, Output},
@@ -278,7 +277,7 @@ fn child() {
         };
         match change_pin(&bank.desk, request, NOW).await {
             Ok(()) | Err(ActError::Refused(Refusal::WrongPin { .. })) => {
-                writeln!(io::stdout(), "{ACKNOWLEDGED}").unwrap();
+                println!("{ACKNOWLEDGED}");
             }
             Err(error) => panic!("{error}"),
         }

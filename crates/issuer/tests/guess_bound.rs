@@ -165,8 +165,10 @@ async fn race(
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
     }
-    let told = tally.lock().unwrap().clone();
-    told
+    Arc::into_inner(tally)
+        .expect("every guesser has ended")
+        .into_inner()
+        .unwrap()
 }
 
 /// One batch of a link: each guess on each card, every fourth task with the card's own cryptogram.
@@ -180,8 +182,9 @@ fn batch(
     let mut batch = Vec::new();
     for guess in guesses {
         for (card, chip) in cards.iter().zip(&mut *chips) {
-            let field_55 =
-                (task % 4 == 0).then(|| present(chip, Interface::Contact, &[], CLAIMS_NOTHING).field_55);
+            let field_55 = task
+                .is_multiple_of(4)
+                .then(|| present(chip, Interface::Contact, &[], CLAIMS_NOTHING).field_55);
             batch.push(bank.balance_inquiry(card, guess, field_55));
         }
     }

@@ -53,8 +53,6 @@ pub(crate) fn new_chip(directory: &Path, pan: &Pan, pin: &str) -> Chip {
 pub(crate) struct Presented {
     /// DE55 of the request.
     pub(crate) field_55: Vec<u8>,
-    pub(crate) atc: u16,
-    interface: Interface,
     values: Vec<u8>,
 }
 
@@ -109,30 +107,15 @@ pub(crate) fn present(chip: &mut Chip, interface: Interface, keyed: &[&str], cla
     };
     Presented {
         field_55: field_55.to_bytes(),
-        atc: u16::from_be_bytes(atc),
-        interface,
         values,
     }
 }
 
-/// The issuer's answer reaches the chip: authentication, second cryptogram, script.
-///
-/// Gives the status of the script's command, where the answer carries one.
-pub(crate) fn complete(
-    chip: &mut Chip,
-    presented: &Presented,
-    approved: bool,
-    answer: &[u8],
-) -> Option<StatusWord> {
-    if presented.interface == Interface::Contactless {
-        chip.power_off();
-        return None;
-    }
+/// The issuer's answer reaches an inserted chip: authentication and second cryptogram, not yet the script.
+pub(crate) fn authenticate(chip: &mut Chip, presented: &Presented, approved: bool, answer: &[u8]) {
     let authentication = tlv::find(answer, TAG_91_ISSUER_AUTHENTICATION_DATA).unwrap();
-    ask(
-        chip,
-        &Command::external_authenticate(authentication.expect("a proved chip gets an answer")),
-    );
+    let authentication = authentication.expect("a proved chip gets an answer");
+    ask(chip, &Command::external_authenticate(authentication));
     let (kind, code) = if approved {
         (CryptogramKind::Tc, b"00")
     } else {
@@ -142,14 +125,11 @@ pub(crate) fn complete(
         chip,
         &Command::generate_ac(kind, &[&code[..], &presented.values].concat()),
     );
-    let status = script(answer).map(|script| {
-        let [command] = script.commands.as_slice() else {
-            panic!("one command")
-        };
-        transmit(chip, command).1
-    });
-    chip.power_off();
-    status
+}
+
+/// Sends a script's command; gives the chip's status.
+pub(crate) fn send_script(chip: &mut Chip, command: &[u8]) -> StatusWord {
+    transmit(chip, command).1
 }
 
 /// The script in an answer's chip data.
