@@ -3,7 +3,7 @@
 
 import { transact } from "./api.js";
 import { acceptDrop, display, follow, slot } from "./device.js";
-import { byId, say } from "./dom.js";
+import { byId, part, say } from "./dom.js";
 import { keypad } from "./keypad.js";
 import { happened } from "./tour.js";
 import { heldCard } from "./wallet.js";
@@ -23,7 +23,8 @@ export function startAtm() {
   function enter(next) {
     stage = next;
     keys.enable(next === "pin");
-    for (const button of menu.querySelectorAll("button")) button.disabled = next !== "menu";
+    menu.hidden = next !== "menu";
+    part(device, "keypad").hidden = next === "menu";
     insert.disabled = next === "busy" || !heldCard();
     say(insert, next === "idle" ? "Insert card" : "Take card out");
     slot(device, next !== "idle");
@@ -41,7 +42,7 @@ export function startAtm() {
     if (stage !== "idle") return takeOut();
     enter("pin");
     display(device, "Enter your PIN, then OK");
-    device.querySelector(".keypad button")?.focus({ preventScroll: true });
+    device.focus({ preventScroll: true });
   }
 
   function pinKeyed() {

@@ -17,7 +17,8 @@ const KEYBOARD = new Map([["Enter", "ok"], ["Escape", "cancel"], ["Backspace", "
  */
 
 /**
- * Builds the keys into a device and listens to the keyboard while the focus is inside it.
+ * Builds the keys into a device and listens to the keyboard while the focus is in it. With the focus on the device itself,
+ * Enter is OK; on a key, it presses that key.
  * @param {HTMLElement} device
  * @param {{ok: () => void, cancel: () => void}} on
  * @returns {Keypad}

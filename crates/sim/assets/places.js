@@ -36,8 +36,9 @@ export function startPlaces() {
 
 /** @param {BankView} bank */
 function drawBank(bank) {
-  drawPlace("host", bank.host.state);
-  drawPlace("chip", bank.chip.state);
+  const isSame = bank.host.state === "new" && bank.chip.state === "new";
+  drawPlace("host", bank.host.state, isSame);
+  drawPlace("chip", bank.chip.state, isSame);
   drawScript(bank);
   say(byId("places-headline"), bank.advice.headline);
   say(byId("places-where"), bank.advice.where_it_works);
@@ -63,14 +64,15 @@ function forgetBank(headline) {
 /**
  * @param {"host" | "chip"} place
  * @param {import("./api.js").Place} state
+ * @param {boolean} isSame both places hold the same PIN, so that none is the new one any more
  */
-function drawPlace(place, state) {
+function drawPlace(place, state, isSame) {
   const element = byId(`place-${place}`);
   const look = STATES[state] ?? STATES.unknown;
   mark(element, "data-state", state);
   mark(byId(`place-${place}-sign`), "d", look.path);
   const word = element.querySelector(".place-word");
-  if (word) say(word, look.word);
+  if (word) say(word, isSame ? "your PIN" : look.word);
 }
 
 /** @param {BankView} bank */

@@ -2,6 +2,7 @@
 /** Keeps the page's picture of the world fresh: asks every two seconds, and stays quiet while the page is hidden. */
 
 import { sandboxState } from "./api.js";
+import { byId, say } from "./dom.js";
 
 const EVERY_MS = 2000;
 
@@ -50,13 +51,20 @@ async function ask() {
   clearTimeout(timer);
   try {
     latest = await sandboxState();
-    document.documentElement.removeAttribute("data-sandbox-down");
-    tellAgain();
   } catch {
-    document.documentElement.setAttribute("data-sandbox-down", "");
+    sayDown("The sandbox isn't running. Start it again and this page goes on by itself; cards and mails are kept.");
+    return;
   } finally {
     timer = setTimeout(() => {
       if (!document.hidden) refresh();
     }, EVERY_MS);
   }
+  sayDown("");
+  tellAgain();
+}
+
+/** @param {string} words */
+function sayDown(words) {
+  byId("sandbox-down").hidden = words === "";
+  say(byId("sandbox-down"), words);
 }

@@ -51,7 +51,7 @@ export function startShop() {
     say(insert, "Take card out");
     tap.disabled = true;
     keys.enable(true);
-    device.querySelector("button")?.focus({ preventScroll: true });
+    device.focus({ preventScroll: true });
   }
 
   async function pay() {

@@ -71,7 +71,7 @@ export const STEPS = [
   },
   {
     title: "Both places, one PIN",
-    text: "The drawing now shows the new PIN at the bank and on the chip. Beside it stands what the plastic really holds. Unfold Behind the scenes under a receipt to read what was said.",
+    text: "The drawing now shows your new PIN, the same at the bank and on the chip. Below it stands what the plastic really holds. Unfold Behind the scenes under a receipt to read what was said.",
     control: "places",
     done: (facts) => facts.confirmed,
   },
