@@ -30,6 +30,8 @@ pub enum AdviceCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceState {
+    /// The card is inactive or blocked: no PIN is asked for.
+    NotInUse,
     None,
     New,
     Previous,
@@ -120,7 +122,9 @@ fn chip_code(state: &CardState) -> AdviceCode {
 }
 
 fn host_place(state: &CardState, now: Timestamp) -> PlaceState {
-    if state.host.version == 0 {
+    if state.status != CardStatus::Active {
+        PlaceState::NotInUse
+    } else if state.host.version == 0 {
         PlaceState::None
     } else if state.tries.locked(now).is_some() {
         PlaceState::Locked
@@ -131,6 +135,7 @@ fn host_place(state: &CardState, now: Timestamp) -> PlaceState {
 
 fn chip_place(state: &CardState) -> PlaceState {
     match state.chip.known() {
+        _ if state.status != CardStatus::Active => PlaceState::NotInUse,
         Some(0) => PlaceState::None,
         Some(_) if state.chip.pin_blocked => PlaceState::Locked,
         Some(version) if version == state.host.version => PlaceState::New,
@@ -149,7 +154,7 @@ fn words(code: AdviceCode) -> (&'static str, &'static str, &'static str) {
         AdviceCode::CardInactive => (
             "This card isn't active yet.",
             "A PIN works only on an active card.",
-            "Activate the card, then create its PIN.",
+            "Activate the card; then manage its PIN here.",
         ),
         AdviceCode::NoPin => (
             "This card has no PIN yet.",

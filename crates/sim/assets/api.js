@@ -4,7 +4,7 @@
  *
  * @typedef {{version: number, state: Place, locked: boolean, tries_left: number}} HostPlace
  * @typedef {{state: Place, known_version: number | null, possible_versions: number[]}} ChipPlace
- * @typedef {"none" | "new" | "previous" | "unknown" | "locked"} Place
+ * @typedef {"not_in_use" | "none" | "new" | "previous" | "unknown" | "locked"} Place
  * @typedef {{code: string, headline: string, where_it_works: string, next_step: string}} Advice
  * @typedef {{card: string, last_four: string, status: string, host: HostPlace, chip: ChipPlace,
  *   script: {queued: string | null, in_flight: string | null, needs_attention: boolean}, advice: Advice}} BankView

@@ -10,6 +10,7 @@ import { heldCard, heldLastFour } from "./wallet.js";
 
 /** Word and sign of each state; a sign is a stroke in a 16 by 16 box. */
 const STATES = {
+  not_in_use: { word: "not in use", path: "M4 8h8" },
   none: { word: "no PIN", path: "M4 8h8" },
   new: { word: "new PIN", path: "M3 9l3.5 3.5L13 4.5" },
   previous: { word: "previous PIN", path: "M8 3a5 5 0 1 1-4.6 3M3 2.5V6h3.5" },
@@ -46,9 +47,9 @@ function drawBank(bank) {
   byId("places-next").hidden = bank.advice.next_step === "";
   const known = bank.chip.known_version;
   showFacts(byId("truth-bank"), [
-    ["Its own PIN", bank.host.version === 0 ? "none" : `version ${bank.host.version}`],
+    ["Bank's PIN", bank.host.version === 0 ? "none" : `version ${bank.host.version}`],
     ["Tries left", bank.host.locked ? "locked" : String(bank.host.tries_left)],
-    ["The chip's PIN", known === 0 ? "none" : `version ${known ?? bank.chip.possible_versions.join(" or ")}`],
+    ["Chip's PIN", known === 0 ? "none" : `version ${known ?? bank.chip.possible_versions.join(" or ")}`],
   ]);
   move(bank);
 }
@@ -58,7 +59,7 @@ function forgetBank(headline) {
   say(byId("places-headline"), headline);
   say(byId("places-where"), "");
   byId("places-next").hidden = true;
-  showFacts(byId("truth-bank"), [["Its own PIN", "not known here"]]);
+  showFacts(byId("truth-bank"), [["Bank's PIN", "not known now"]]);
 }
 
 /**

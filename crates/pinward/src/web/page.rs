@@ -244,7 +244,7 @@ impl CardView {
             PlaceState::New | PlaceState::Previous => {
                 "In shops, insert your card once with the PIN that they take now; then the new one works there too."
             }
-            PlaceState::None | PlaceState::Unknown | PlaceState::Locked => {
+            PlaceState::NotInUse | PlaceState::None | PlaceState::Unknown | PlaceState::Locked => {
                 "In shops, insert your card once; then the new one works there too."
             }
         }
@@ -277,6 +277,11 @@ impl CardView {
         PlaceWords::of(self.advice.chip, self.is_settled())
     }
 
+    /// The expiry of a card to be activated is on its plastic only: typing it shows that the card arrived.
+    pub(super) fn shows_expiry(&self) -> bool {
+        self.status != CardStatus::Inactive
+    }
+
     /// The state that colours the drawing's line: `same`, `waits` or `stop`.
     pub(super) fn line(&self) -> &'static str {
         match (self.advice.host, self.advice.chip) {
@@ -307,6 +312,7 @@ impl PlaceWords {
             PlaceState::Unknown => ("wait", "Not confirmed yet"),
             PlaceState::Locked => ("stop", "Locked"),
             PlaceState::None => ("none", "No PIN"),
+            PlaceState::NotInUse => ("none", "Not in use"),
         };
         Self { tone, words }
     }
