@@ -22,6 +22,13 @@ pub(crate) enum CloseReason {
     TooManyConnections,
 }
 
+impl CloseReason {
+    /// Whether the peer did nothing wrong.
+    pub(crate) fn is_ordinary(self) -> bool {
+        matches!(self, Self::PeerClosed | Self::PeerGone | Self::Idle)
+    }
+}
+
 const REASONS: [CloseReason; 8] = [
     CloseReason::PeerClosed,
     CloseReason::PeerGone,
@@ -38,13 +45,9 @@ const REASONS: [CloseReason; 8] = [
 pub(crate) struct CloseCounts([AtomicU64; REASONS.len()]);
 
 impl CloseCounts {
-    pub(crate) fn count(&self, reason: CloseReason) {
-        self.counter(reason).fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Closed so far for this reason.
-    pub(crate) fn of(&self, reason: CloseReason) -> u64 {
-        self.counter(reason).load(Ordering::Relaxed)
+    /// Counts one, and says how many it makes for this reason.
+    pub(crate) fn count(&self, reason: CloseReason) -> u64 {
+        self.counter(reason).fetch_add(1, Ordering::Relaxed) + 1
     }
 
     fn counter(&self, reason: CloseReason) -> &AtomicU64 {

@@ -10,6 +10,7 @@ mod closing;
 mod identity;
 mod request;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,16 +56,25 @@ pub(crate) async fn serve(listener: TcpListener, link: HostLink) -> std::io::Res
     loop {
         let (stream, peer) = listener.accept().await?;
         let Ok(place) = places.clone().try_acquire_owned() else {
-            link.closed.count(CloseReason::TooManyConnections);
+            closed(&link, peer, CloseReason::TooManyConnections);
             continue;
         };
         let link = link.clone();
         tokio::spawn(async move {
             let reason = converse(stream, &link).await;
-            link.closed.count(reason);
-            tracing::debug!(link = link.name, %peer, ?reason, "connection closed");
+            closed(&link, peer, reason);
             drop(place);
         });
+    }
+}
+
+/// Counts the end of a connection, and tells the operator where the peer is to blame.
+fn closed(link: &HostLink, peer: SocketAddr, reason: CloseReason) {
+    let so_far = link.closed.count(reason);
+    if reason.is_ordinary() {
+        tracing::debug!(link = link.name, %peer, ?reason, so_far, "connection closed");
+    } else {
+        tracing::warn!(link = link.name, %peer, ?reason, so_far, "connection closed");
     }
 }
 
