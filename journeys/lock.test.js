@@ -47,7 +47,8 @@ test("three wrong PINs in the shop block the chip, and one insertion after the u
   for (let insertion = 0; insertion < 3; insertion += 1) tries.push((await insertInShop(wallet, wrong)).pin_tries_left);
   assert.deepEqual(tries, [2, 1, 0]);
   const locked = await insertInShop(wallet, right);
-  console.log(locked);
+  assert.ok(locked.display.includes("NO PIN TRIES LEFT ON CARD"), locked.display.join("\n"));
+  assert.equal(issuer.terminal("pos", card, { pin: right, amount: "60.00" }).approved, false, "too much to pay without a PIN");
   await headline(wallet, "Your card's chip has locked its PIN.");
 
   const portal = await issuer.signedIn("ada");
