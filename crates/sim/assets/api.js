@@ -7,7 +7,7 @@
  * @typedef {"not_in_use" | "none" | "new" | "previous" | "unknown" | "locked"} Place
  * @typedef {{code: string, headline: string, where_it_works: string, next_step: string}} Advice
  * @typedef {{card: string, last_four: string, status: string, host: HostPlace, chip: ChipPlace,
- *   script: {queued: string | null, in_flight: string | null, needs_attention: boolean}, advice: Advice}} BankView
+ *   script: {queued: string | null, in_flight: object | null, needs_attention: boolean}, advice: Advice}} BankView
  * @typedef {{pin: "none" | "as_delivered" | "changed", tries_left: number, tries_max: number, transactions: number,
  *   scripts_to_report: number, script_failed: boolean}} PlasticView
  * @typedef {{card: string, last_four: string, bank: BankView | null, plastic: PlasticView | null}} CardView

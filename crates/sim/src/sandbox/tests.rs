@@ -69,7 +69,6 @@ fn bench(product: &str) -> Bench {
     let demo = json!({
         "portal": "http://127.0.0.1:8080",
         "sign_ins": [{ "user_id": "ada", "password": "p", "name": "Ada <Lindqvist>", "note": "" }],
-        "letters": [{ "card_ref": CARD, "pin": PIN }],
     });
     std::fs::write(wallet.join("demo.json"), demo.to_string()).unwrap();
     let token_path = dir.path().join("token");
