@@ -5,7 +5,15 @@ use crate::{install, tidy};
 
 /// Runs everything; the first failure ends it.
 pub(crate) fn run() -> Result<(), String> {
-    let steps = [tidy::run, formatted, install::all, linted, rust_tests, module_tests, journeys];
+    let steps = [
+        tidy::run,
+        formatted,
+        install::all,
+        linted,
+        rust_tests,
+        module_tests,
+        journeys,
+    ];
     steps.iter().try_for_each(|step| step())
 }
 
@@ -14,7 +22,15 @@ fn formatted() -> Result<(), String> {
 }
 
 fn linted() -> Result<(), String> {
-    command(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+    command(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 fn rust_tests() -> Result<(), String> {
@@ -23,17 +39,21 @@ fn rust_tests() -> Result<(), String> {
     command(&mut tests)
 }
 
-/// The browser's ES modules in Node's own runner, without npm.
+/// Where the browsers' ES modules keep their tests.
+const MODULE_TESTS: [&str; 2] = ["crates/pinward/web/tests", "crates/sim/assets/tests"];
+
+/// The ES modules in Node's own runner, without npm.
 fn module_tests() -> Result<(), String> {
-    let folder = root().join("crates/pinward/web/tests");
-    let mut files: Vec<String> = std::fs::read_dir(&folder)
-        .map_err(|error| format!("{}: {error}", folder.display()))?
-        .filter_map(|file| Some(file.ok()?.path()))
-        .filter(|path| path.to_string_lossy().ends_with(".test.js"))
-        .map(|path| path.to_string_lossy().into_owned())
-        .collect();
+    let mut files = Vec::new();
+    for folder in MODULE_TESTS {
+        let entries = std::fs::read_dir(root().join(folder)).map_err(|error| format!("{folder}: {error}"))?;
+        let paths = entries.filter_map(|file| Some(file.ok()?.path().to_string_lossy().into_owned()));
+        files.extend(paths.filter(|path| path.ends_with(".test.js")));
+    }
     files.sort();
-    let words: Vec<&str> = std::iter::once("--test").chain(files.iter().map(String::as_str)).collect();
+    let words: Vec<&str> = std::iter::once("--test")
+        .chain(files.iter().map(String::as_str))
+        .collect();
     command(&mut program("node", &words))
 }
 
