@@ -122,7 +122,8 @@ export class PinField {
   }
 
   #beforeInput(event) {
-    if (event.isComposing || !event.cancelable) {
+    const isEnter = event.inputType === "insertLineBreak"; // sends the form, as in every other field
+    if (isEnter || event.isComposing || !event.cancelable) {
       return;
     }
     event.preventDefault();
