@@ -69,8 +69,8 @@ export class Issuer {
   }
 
   /** Starts the program over the same data and ports, and waits until both web sites answer. */
-  async start() {
-    this.#process = new Running(["demo", "--data", this.data, ...this.portFlags()]);
+  async start(flags = []) {
+    this.#process = new Running(["demo", "--data", this.data, ...flags, ...this.portFlags()]);
     await this.#process.says("Ctrl-C stops everything");
     await until("the sandbox answers", () => fetch(`${this.sandbox}/api/state`).then((answer) => answer.ok, () => false));
   }

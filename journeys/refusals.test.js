@@ -109,19 +109,19 @@ test("a PIN can be changed with the keyboard alone", async () => {
   const chosen = otherPin(old);
   const page = await issuer.page();
   await page.goto(issuer.portal);
-  await tabTo(page, "user-id");
+  await tabTo(page, page.getByTestId("user-id"));
   await page.keyboard.type("ada");
-  await tabTo(page, "password");
+  await tabTo(page, page.getByTestId("password"));
   await page.keyboard.type("larkfield-ada");
   await page.keyboard.press("Enter");
   await page.getByTestId("sign-out").waitFor();
-  await tabTo(page, "manage-pin");
+  await tabTo(page, page.locator(`[data-card="${issuer.card(card)}"]`).getByTestId("manage-pin"));
   await page.keyboard.press("Enter");
   await page.getByTestId("do-change").waitFor();
-  await tabTo(page, "do-change");
+  await tabTo(page, page.getByTestId("do-change"));
   await page.keyboard.press("Enter");
   await page.getByTestId("pin-form").waitFor();
-  await tabTo(page, "current-pin");
+  await tabTo(page, page.getByTestId("current-pin"));
   await page.keyboard.type(old + chosen + chosen);
   await page.keyboard.press("Enter");
   await page.getByTestId("done").filter({ hasText: "Your new PIN is set." }).waitFor();
@@ -137,11 +137,10 @@ async function fill(page, current, chosen, repeated) {
 }
 
 /** Presses Tab until the focus is there. */
-async function tabTo(page, name) {
+async function tabTo(page, goal) {
   for (let presses = 0; presses < 40; presses += 1) {
     await page.keyboard.press("Tab");
-    const focused = await page.evaluate(() => document.activeElement?.getAttribute("data-test"));
-    if (focused === name) return;
+    if (await goal.evaluate((element) => element === document.activeElement)) return;
   }
-  assert.fail(`the keyboard doesn't reach ${name}`);
+  assert.fail(`the keyboard doesn't reach ${goal}`);
 }
