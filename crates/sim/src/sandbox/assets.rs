@@ -18,13 +18,25 @@ macro_rules! module {
     };
 }
 
+/// A style sheet.
+macro_rules! style {
+    ($name:literal) => {
+        (
+            $name,
+            "text/css; charset=utf-8",
+            include_str!(concat!("../../assets/", $name)),
+        )
+    };
+}
+
 /// Name, media type, content.
 const ASSETS: &[(&str, &str, &str)] = &[
-    (
-        "sandbox.css",
-        "text/css; charset=utf-8",
-        include_str!("../../assets/sandbox.css"),
-    ),
+    style!("frame.css"),
+    style!("wallet.css"),
+    style!("places.css"),
+    style!("station.css"),
+    style!("sequence.css"),
+    style!("mail.css"),
     ("mark.svg", "image/svg+xml", include_str!("../../assets/mark.svg")),
     module!("api.js"),
     module!("atm.js"),
