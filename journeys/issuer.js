@@ -41,7 +41,7 @@ export class Issuer {
   #folder = "";
   #process = null;
   #browser = null;
-  #cards = new Map();
+  #cards;
 
   /** Starts a demo on free ports, with data that is made for it. */
   static async open() {
@@ -50,7 +50,6 @@ export class Issuer {
     issuer.data = join(issuer.#folder, "data");
     issuer.ports = await freePorts();
     await issuer.start();
-    for (const { card, last_four } of (await issuer.sandboxState()).cards) issuer.#cards.set(last_four, card);
     issuer.#browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_ARGUMENTS });
     return issuer;
   }
@@ -73,6 +72,7 @@ export class Issuer {
     this.#process = new Running(["demo", "--data", this.data, ...flags, ...this.portFlags()]);
     await this.#process.says("Ctrl-C stops everything");
     await until("the sandbox answers", () => fetch(`${this.sandbox}/api/state`).then((answer) => answer.ok, () => false));
+    this.#cards = new Map((await this.sandboxState()).cards.map(({ card, last_four }) => [last_four, card]));
   }
 
   portFlags() {

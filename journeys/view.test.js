@@ -53,19 +53,20 @@ test("each look needs a new step-up, and thirty seconds end it", async () => {
 });
 
 test("the PIN that shops still ask for can be looked up until the chip has the new one", async () => {
-  const old = await issuer.letter(CARD);
+  const card = CARDS.benCredit;
+  const old = await issuer.letter(card);
   const chosen = otherPin(old);
-  const page = await issuer.signedIn("ada");
-  await issuer.changePin(page, CARD, old, chosen);
+  const page = await issuer.signedIn("ben");
+  await issuer.changePin(page, card, old, chosen);
   await page.getByTestId("do-view-chip").click();
-  await stepUp(page, "ada");
+  await stepUp(page, "ben");
   await page.getByTestId("view-show").click();
   await page.getByTestId("view-hide").waitFor();
   assert.equal(await page.getByTestId("revealed-pin").innerText().then(digitsOf), old);
 
-  assert.equal(issuer.terminal("pos", CARD, { pin: old, amount: "3.00" }).approved, true);
-  assert.equal(issuer.terminal("pos", CARD, { pin: chosen, amount: "3.00" }).approved, true);
-  await issuer.openPin(page, CARD);
+  assert.equal(issuer.terminal("pos", card, { pin: old, amount: "3.00" }).approved, true);
+  assert.equal(issuer.terminal("pos", card, { pin: chosen, amount: "3.00" }).approved, true);
+  await issuer.openPin(page, card);
   await page.getByTestId("do-view").waitFor();
   assert.equal(await page.getByTestId("do-view-chip").count(), 0, "the previous PIN is forgotten");
 });
