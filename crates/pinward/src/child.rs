@@ -28,7 +28,14 @@ pub(crate) struct Child {
     process: Process,
     /// Nothing is ever written there; closing it asks the child to end.
     input: Option<ChildStdin>,
-    log: Option<PathBuf>,
+    log: Option<Log>,
+}
+
+/// Where a child's standard error goes.
+struct Log {
+    path: PathBuf,
+    /// What is before it is another child's.
+    start: usize,
 }
 
 /// A child failed. The text holds its own last words.
@@ -51,9 +58,18 @@ impl Child {
         arguments: impl IntoIterator<Item = S>,
         log: Option<&Path>,
     ) -> Result<Self, ChildError> {
+        let mut kept = None;
         let start = || -> io::Result<Process> {
             let stderr = match log {
-                Some(path) => Stdio::from(OpenOptions::new().create(true).append(true).open(path)?),
+                Some(path) => {
+                    let file = OpenOptions::new().create(true).append(true).open(path)?;
+                    let start = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+                    kept = Some(Log {
+                        path: path.to_owned(),
+                        start,
+                    });
+                    Stdio::from(file)
+                }
                 None => Stdio::inherit(),
             };
             Command::new(std::env::current_exe()?)
@@ -72,7 +88,7 @@ impl Child {
             name,
             process,
             input,
-            log: log.map(Path::to_owned),
+            log: kept,
         })
     }
 
@@ -105,7 +121,8 @@ impl Child {
         let Some(log) = &self.log else {
             return String::new();
         };
-        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let text = std::fs::read(&log.path).unwrap_or_default();
+        let text = String::from_utf8_lossy(text.get(log.start..).unwrap_or_default());
         let lines: Vec<&str> = text.lines().rev().take(LOG_LINES_SHOWN).collect();
         lines.iter().rev().map(|line| format!("\n  {line}")).collect()
     }

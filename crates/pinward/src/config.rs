@@ -313,7 +313,7 @@ mod tests {
             ("dialect = \"ascii-1987\"", "dialect = \"ebcdic\"", "dialect"),
             ("tls = \"starttls\"", "tls = \"none\"", "mail.tls"),
             ("password_path", "# password_path", "mail.user"),
-            ("from = \"", "from = \"nobody ", "mail.from"),
+            ("<cards@larkfield.example>", "<nobody>", "mail.from"),
             ("name = \"acquirer-2\"", "name = \"acquirer-1\"", "acquirer-1"),
             ("id = \"charge\"", "id = \"credit\"", "programme credit"),
             ("smtp_host", "# smtp_host", "smtp_host"),

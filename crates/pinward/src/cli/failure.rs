@@ -33,12 +33,15 @@ pub(crate) enum Failure {
     Unavailable(String),
     #[error("{0}")]
     Fault(String),
+    /// Whoever read our output has seen enough: ends quietly.
+    #[error("nobody reads the output any more")]
+    OutputClosed,
 }
 
 impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Refused(_) => 1,
+            Self::Refused(_) | Self::OutputClosed => 1,
             Self::Usage(_) => 2,
             Self::BadData(_) => 65,
             Self::Unavailable(_) => 69,
@@ -112,6 +115,9 @@ impl From<ActError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::Fault(error.to_string())
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Fault(error.to_string()),
+        }
     }
 }

@@ -67,6 +67,7 @@ pub(crate) fn run() -> ExitCode {
     logging::start(cli.log, default_log_level(&cli.command));
     match run_command(cli.command) {
         Ok(code) => code,
+        Err(failure @ Failure::OutputClosed) => failure.exit_code(),
         Err(failure) => {
             // Where standard error is closed, the exit code alone has to do.
             let _ = writeln!(io::stderr(), "pinward: {failure}");

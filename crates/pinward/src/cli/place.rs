@@ -29,11 +29,13 @@ pub(crate) struct Opened {
 }
 
 impl Place {
-    /// Opens store and HSM. Connects to the HSM that serves, or starts one for the time of the command.
+    /// Opens store and HSM. Connects to the HSM that serves, or starts one for the time of the command, with its log
+    /// beside its socket.
     pub(crate) async fn open(&self) -> Result<Opened, Failure> {
         let config = self.read_config()?;
         let store = SqliteStore::open(&config.store.path)?;
-        let hsm = HsmLink::connect_or_start(&config.hsm, None).await?;
+        let hsm =
+            HsmLink::connect_or_start(&config.hsm, Some(&config.hsm.socket.with_extension("log"))).await?;
         let desk = Desk {
             hsm: Arc::new(hsm.remote.clone()),
             store: Arc::new(store),

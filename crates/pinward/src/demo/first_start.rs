@@ -3,7 +3,7 @@
 //! interrupted leaves nothing half made.
 
 use std::fs::{self, DirBuilder};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ const ACTOR: &str = "demo";
 
 /// Makes the issuer in `data`. Refuses a directory that holds anything else.
 pub(super) async fn make(data: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    require_nothing_there(data)?;
     writeln!(out, "First start: making Larkfield Bank in {}.", data.display())?;
     let unfinished = PathBuf::from(format!("{}.unfinished", data.display()));
     if unfinished.exists() {
@@ -36,12 +37,22 @@ pub(super) async fn make(data: &Path, out: &mut dyn Write) -> Result<(), Failure
         DirBuilder::new().mode(0o700).create(unfinished.join(directory))?;
     }
     fill(&unfinished, out).await?;
-    fs::rename(&unfinished, data).map_err(|cause| {
-        Failure::Refused(format!(
-            "{}: {cause}; --data chooses another directory",
-            data.display()
-        ))
-    })
+    Ok(fs::rename(&unfinished, data)?)
+}
+
+/// An empty directory may be there; renaming replaces it.
+fn require_nothing_there(data: &Path) -> Result<(), Failure> {
+    let is_free = match fs::read_dir(data) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(cause) => cause.kind() == io::ErrorKind::NotFound,
+    };
+    if is_free {
+        return Ok(());
+    }
+    let shown = data.display();
+    Err(Failure::Refused(format!(
+        "{shown} is there and isn't a demo's; --data chooses another directory"
+    )))
 }
 
 async fn fill(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {

@@ -6,21 +6,22 @@ use std::path::Path;
 use super::{Addresses, issuer, reachable};
 
 pub(super) fn say(data: &Path, addresses: Addresses, out: &mut dyn Write) -> io::Result<()> {
-    let (web, sandbox) = (reachable(addresses.web), reachable(addresses.sandbox));
-    let data = shorter(data);
+    let url = |address| format!("http://{}", reachable(address));
+    let data = shorter(data).display().to_string();
     write!(
         out,
         "Larkfield Bank is open.
 
-  Portal     http://{web}    where cardmembers manage their PINs
-  Sandbox    http://{sandbox}    their cards, a shop, a cash machine, the mailbox
-  ISO 8583   {host}           the bank's authorisation host
-  Data       {data}    --fresh starts over
+  Portal     {web:<21}    where cardmembers manage their PINs
+  Sandbox    {sandbox:<21}    their cards, a shop, a cash machine, the mailbox
+  ISO 8583   {host:<21}    the bank's authorisation host
+  Data       {data:<21}    --fresh starts over
 
   sign in    password          has
 ",
-        host = addresses.host,
-        data = data.display(),
+        web = url(addresses.web),
+        sandbox = url(addresses.sandbox),
+        host = addresses.host.to_string(),
     )?;
     for person in &issuer::PEOPLE {
         writeln!(

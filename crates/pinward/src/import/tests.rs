@@ -1,1 +1,160 @@
+//! What is refused, line by line, and that a report never quotes what it must not.
 
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+
+const CARDS_HEADER: &str = "cardmember,pan,psn,expiry,programme,role,status,pin";
+const MEMBERS_HEADER: &str = "reference,name,email,user_id";
+
+fn read(text: &str) -> Result<ImportFile, ImportError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path: PathBuf = dir.path().join("file.csv");
+    fs::write(&path, text).unwrap();
+    ImportFile::read(&path, Some(&KeyName("zpk".into())))
+}
+
+fn bad_lines(text: &str) -> Vec<(u64, &'static str, String)> {
+    match read(text) {
+        Err(ImportError::Lines { bad, .. }) => bad
+            .into_iter()
+            .map(|bad| (bad.line, bad.column, bad.reason))
+            .collect(),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("nothing was refused"),
+    }
+}
+
+#[test]
+fn every_way_to_bring_a_pin_is_read_and_columns_come_in_any_order() {
+    let file = read(
+        "pin,cardmember,pan,psn,expiry,programme,role,status\n\
+         none,LB-1,9999010000000011,1,3011,credit,basic,inactive\n\
+         pvv:1:4021,LB-1,9999010000000029,1,3011,credit,supplementary,active\n\
+         iso0:0123456789abcdef,LB-1,999902000000018,0,3011,charge,basic,blocked\n\
+         iso4:00112233445566778899AABBCCDDEEFF,LB-1,9999010000000037,99,3011,credit,basic,active\n",
+    );
+    let Rows::Cards(cards) = file.unwrap().rows else {
+        panic!("these are cards")
+    };
+    let pins: Vec<String> = cards.iter().map(|card| format!("{:?}", card.pin)).collect();
+    assert!(pins[0].contains("None"));
+    assert!(pins[1].contains("[4, 0, 2, 1]"));
+    assert!(pins[2].contains("Iso0"));
+    assert!(pins[3].contains("Iso4"));
+}
+
+#[test]
+fn each_bad_column_of_a_card_is_told_with_its_line_and_nothing_secret() {
+    let good = [
+        "LB-1",
+        "9999010000000011",
+        "1",
+        "3011",
+        "credit",
+        "basic",
+        "active",
+        "none",
+    ];
+    let rows = [
+        ("cardmember", ""),
+        ("pan", "9999010000000012"),
+        ("pan", "99990100000000x1"),
+        ("pan", "99990100011"),
+        ("psn", "100"),
+        ("expiry", "3013"),
+        ("programme", ""),
+        ("role", "owner"),
+        ("status", "lost"),
+        ("pin", "1234"),
+        ("pin", "pvv:7:4021"),
+        ("pin", "pvv:1:402"),
+        ("pin", "iso0:0123456789ABCDE"),
+        ("pin", "iso4:0123456789ABCDEF"),
+        ("pin", "iso3:0123456789ABCDEF"),
+    ];
+    for (column, value) in rows {
+        let at = cards::COLUMNS.iter().position(|name| *name == column).unwrap();
+        let mut line = good;
+        line[at] = value;
+        let bad = bad_lines(&format!(
+            "{CARDS_HEADER}\n{}\n{}\n",
+            good.join(","),
+            line.join(",")
+        ));
+        assert_eq!(bad.len(), 1, "{column} {value}");
+        assert_eq!((bad[0].0, bad[0].1), (3, column), "{value}");
+        let is_secret = matches!(column, "pan" | "pin");
+        assert!(
+            !is_secret || !bad[0].2.contains(value),
+            "{column} is quoted: {}",
+            bad[0].2
+        );
+    }
+}
+
+#[test]
+fn each_bad_column_of_a_cardmember_is_told() {
+    let rows = [
+        (",Ada Fenn,ada@larkfield.example,ada", "reference"),
+        ("LB-1,,ada@larkfield.example,ada", "name"),
+        ("LB-1,Ada Fenn,ada at larkfield,ada", "email"),
+        ("LB-1,Ada Fenn,ada@larkfield.example,a b", "user_id"),
+        ("LB-1,Ada Fenn,ada@larkfield.example,ab", "user_id"),
+        ("LB-1,Ada Fenn,ada@larkfield.example", "line"),
+    ];
+    for (line, column) in rows {
+        let bad = bad_lines(&format!("{MEMBERS_HEADER}\n{line}\n"));
+        assert_eq!((bad[0].0, bad[0].1), (2, column), "{line}");
+    }
+}
+
+#[test]
+fn all_bad_columns_of_a_line_are_told_at_once() {
+    let bad = bad_lines(&format!("{CARDS_HEADER}\nLB-1,1,x,9,credit,basic,gone,none\n"));
+    let columns: Vec<&str> = bad.iter().map(|(_, column, _)| *column).collect();
+    assert_eq!(columns, ["pan", "psn", "expiry", "status"]);
+}
+
+#[test]
+fn a_pin_block_without_a_zone_key_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cards.csv");
+    let line = "LB-1,9999010000000011,1,3011,credit,basic,active,iso0:0123456789ABCDEF";
+    fs::write(&path, format!("{CARDS_HEADER}\n{line}\n")).unwrap();
+    assert!(matches!(
+        ImportFile::read(&path, None),
+        Err(ImportError::Lines { .. })
+    ));
+}
+
+#[test]
+fn a_header_that_is_neither_kind_is_refused() {
+    for header in [
+        "name,email",
+        "reference,name,email,user_id,colour",
+        "reference,name,email,email",
+        "",
+    ] {
+        assert!(
+            matches!(read(&format!("{header}\n")), Err(ImportError::Header { .. })),
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cardmembers.csv");
+    fs::write(
+        &path,
+        b"reference,name,email,user_id\nLB-1,\xff,a@b.example,ada\n",
+    )
+    .unwrap();
+    assert!(matches!(
+        ImportFile::read(&path, None),
+        Err(ImportError::Csv { .. })
+    ));
+}

@@ -6,7 +6,7 @@
 
 mod mail;
 mod smtp;
-#[cfg(test)]
+#[cfg(all(test, feature = "simulators"))]
 mod tests;
 
 use std::sync::Arc;
