@@ -6,7 +6,7 @@
 
 mod mail;
 mod smtp;
-#[cfg(all(test, feature = "simulators"))]
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -24,8 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Notices leased at a time. They are sent one after the other, within their lease whatever the server does.
 const BATCH_LEN_MAX: u32 = 4;
-const LEASE_MS: i64 = 60_000;
-const _: () = assert!((BATCH_LEN_MAX as u64 + 1) * smtp::SEND_PATIENCE.as_secs() * 1000 <= LEASE_MS as u64);
+const LEASE: Duration = Duration::from_secs(60);
+const _: () = assert!(smtp::SEND_PATIENCE.saturating_mul(BATCH_LEN_MAX).as_secs() < LEASE.as_secs());
 
 /// Waiting time after the first failed try, and the longest one, in milliseconds. Each is doubled from try to try.
 const WAIT_FIRST_MS: u64 = 1_000;
@@ -65,9 +65,10 @@ impl Outbox {
     /// Leases some due notices and tries each once. Gives how many there were.
     async fn deliver_batch(&self) -> Result<usize, StoreFault> {
         let now = (self.clock)();
+        let lease_ms = i64::try_from(LEASE.as_millis()).expect("a minute");
         let due = self
             .store
-            .claim_notices(now, now.plus_ms(LEASE_MS), BATCH_LEN_MAX)
+            .claim_notices(now, now.plus_ms(lease_ms), BATCH_LEN_MAX)
             .await?;
         for notice in &due {
             match self.send(notice).await {

@@ -1,4 +1,6 @@
-//! Mails as they are written, and as they get through when the mail server misbehaves.
+//! Mails as they are written, and as they get through when the simulators' mail server misbehaves.
+
+#![cfg(feature = "simulators")]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
