@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+#[cfg(feature = "simulators")]
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child as Process, ChildStdin, Command};
 use tokio::time::timeout;
@@ -130,6 +131,7 @@ impl Child {
 
 /// Runs `pinward <arguments>` to its end, with `input` as standard input; gives its standard output. Its standard error
 /// is quoted when it fails.
+#[cfg(feature = "simulators")]
 pub(crate) async fn run<S: AsRef<OsStr>>(
     name: &'static str,
     arguments: impl IntoIterator<Item = S>,
