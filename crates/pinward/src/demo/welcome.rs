@@ -35,8 +35,9 @@ pub(super) fn say(data: &Path, addresses: Addresses, out: &mut dyn Write) -> io:
 Try this first
   1. Sandbox: open the PIN letter of Ada's credit card and buy something in the shop with that PIN.
   2. Portal: sign in as ada and change the PIN of that card.
-  3. Sandbox: the cash machine takes the new PIN at once; the shop takes the old one, once more.
-  4. Insert the card in the shop again: the chip has the new PIN, and a mail says so.
+  3. Sandbox: insert it in the shop with the old PIN, once more; the answer brings the new one to the chip.
+  4. Pay there again with the new PIN: the chip proves that it has it, and a mail says so.
+  5. The cash machine takes a new PIN at once: change it again and go there first.
 
 Everybody here is fictional, and the HSM is software: for demos and development. Ctrl-C stops everything.
 ",
