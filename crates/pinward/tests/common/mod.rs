@@ -1,0 +1,355 @@
+//! An installation for tests: the real processes over a directory of their own, on free ports.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub(crate) mod portal;
+pub(crate) mod scan;
+
+use std::{
+    collections::HashMap,
+    env,
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, Stdio},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver},
+    },
+    thread,
+    time::Duration,
+};
+
+use cards::{CardRef, CardRole, CardStatus, Expiry, Pan, Programme, Psn, Timestamp};
+use hsm::{KeyAdmin, KeyName, KeyPurpose, PaymentHsm, RemoteHsm, ZonePin, ZonePinFormat};
+use iso8583::mti::MTI_0100_AUTHORISATION_REQUEST;
+use issuer::{
+    Desk,
+    import::{NewCard, NewCardPin, import_cardmembers, import_cards},
+};
+use paycrypto::pin::Pin;
+use sim::{
+    acquirer::{Acquirer, message::Message},
+    bureau::components,
+};
+use store::{NewCardmember, SqliteStore};
+use tempfile::TempDir;
+
+pub(crate) const USER_ID: &str = "ada.byrne";
+pub(crate) const PASSWORD: &str = "a password for the test";
+/// How long a process may be silent when it is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
+
+/// The rules of the cards: PINs of 12 digits are compared without a chip.
+const PROGRAMME: &str = r#"
+id = "credit"
+name = "Larkfield Credit"
+scheme = "visa-cvn18"
+pan_len_digits = 16
+pin_len_digits = 12
+tries_max = 3
+amount_max_minor = 200000
+amount_without_pin_max_minor = 5000
+pin_without_chip = true
+currency = 978
+"#;
+
+/// HSM and desk, running until this is dropped.
+pub(crate) struct Installation {
+    /// The desk's data directory: configuration, store, logs, and the HSM's directory.
+    pub(crate) data: PathBuf,
+    /// Key components and the acquirer's file, which aren't the desk's.
+    pub(crate) bureau: PathBuf,
+    pub(crate) desk: Process,
+    pub(crate) web: SocketAddr,
+    pub(crate) host: SocketAddr,
+    pub(crate) acquirer: Acquirer,
+    pub(crate) cards: Vec<TestCard>,
+    hsm: Process,
+    directory: TempDir,
+}
+
+pub(crate) struct TestCard {
+    pub(crate) pan: Pan,
+    pub(crate) row: CardRef,
+}
+
+/// What a test chooses of its installation.
+pub(crate) struct Wishes<'a> {
+    /// First PIN of each card.
+    pub(crate) pins: &'a [String],
+    pub(crate) mail: SocketAddr,
+    /// What stands between the desk and the HSM: from the socket that the desk uses to the HSM's.
+    pub(crate) relay: Option<fn(&Path, &Path)>,
+}
+
+impl Installation {
+    pub(crate) async fn start(wishes: Wishes<'_>) -> Self {
+        let directory = TempDir::new().unwrap();
+        let (data, bureau) = (directory.path().join("data"), directory.path().join("bureau"));
+        fs::create_dir_all(&data).unwrap();
+        fs::write(data.join("pinward.toml"), configuration(wishes.mail)).unwrap();
+        let (hsm_directory, socket) = (data.join("hsm"), directory.path().join("hsm-itself.sock"));
+        let arguments = ["hsm", "--stop-when-stdin-closes", "--data"].map(Path::new);
+        let arguments = [&arguments[..], &[&hsm_directory, Path::new("--socket"), &socket]].concat();
+        let hsm = Process::start(&arguments, &data.join("hsm.log"));
+        hsm.wait_for("listening on");
+        match wishes.relay {
+            Some(relay) => relay(&data.join("hsm.sock"), &socket),
+            None => std::os::unix::fs::symlink(&socket, data.join("hsm.sock")).unwrap(),
+        }
+        let remote = RemoteHsm::connect(&socket).await.unwrap();
+        let zone_key = load_keys(&remote, &bureau).await;
+        let acquirer = open_acquirer(&bureau, "127.0.0.1:0", &zone_key);
+        let cards = import(&data, remote, &acquirer, wishes.pins).await;
+        set_password(&data);
+
+        let config = data.join("pinward.toml");
+        let arguments = ["--log", "json", "serve", "--config"].map(Path::new);
+        let desk = Process::start(
+            &[&arguments[..], &[config.as_path()]].concat(),
+            &data.join("desk.log"),
+        );
+        let (mut web, mut host) = (None, None);
+        while web.is_none() || host.is_none() {
+            let line = desk.wait_for(r#""address":"#);
+            let surface = if line.contains("ISO 8583") {
+                &mut host
+            } else {
+                &mut web
+            };
+            *surface = Some(address(&line));
+        }
+        let (web, host) = (web.unwrap(), host.unwrap());
+        let acquirer = open_acquirer(&bureau, &host.to_string(), &zone_key);
+        Self {
+            data,
+            bureau,
+            desk,
+            web,
+            host,
+            acquirer,
+            cards,
+            hsm,
+            directory,
+        }
+    }
+
+    /// A balance inquiry with a PIN from the magnetic stripe.
+    pub(crate) fn balance_inquiry(&self, card: &TestCard, pin: &str, trace: u32) -> Message {
+        let pin = Pin::parse(pin).unwrap();
+        let mut request = Message::new(MTI_0100_AUTHORISATION_REQUEST);
+        request.put(2, card.pan.expose_digits());
+        request.put(3, *b"310000");
+        request.put(4, *b"000000000000");
+        request.put(7, *b"0115120000");
+        request.put(11, format!("{trace:06}"));
+        request.put(22, *b"901");
+        request.put(32, *b"123456");
+        request.put(49, *b"978");
+        request.put(52, self.acquirer.zone_key().pin_block(&pin, &card.pan, &[0; 8]));
+        request
+    }
+}
+
+/// A process of this program, ended with its owner.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    /// Starts it at the loudest log level, with its log in a file.
+    fn start(arguments: &[&Path], log: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pinward"))
+            .args(arguments)
+            .env("PINWARD_LOG", "trace")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = follow(child.stderr.take().unwrap(), File::create(log).unwrap());
+        Self { child, lines }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The first line of the log, after those already seen, that holds this.
+    pub(crate) fn wait_for(&self, part: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line =
+                line.unwrap_or_else(|_| panic!("the process ended, or is silent, without saying {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn follow(log: ChildStderr, mut file: File) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            writeln!(file, "{line}").unwrap();
+            // Nobody waits for lines any more when the installation is dropped.
+            let _ = sender.send(line);
+        }
+    });
+    lines
+}
+
+fn address(line: &str) -> SocketAddr {
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    line["fields"]["address"].as_str().unwrap().parse().unwrap()
+}
+
+fn configuration(mail: SocketAddr) -> String {
+    format!(
+        r#"
+[store]
+path = "pinward.sqlite"
+[hsm]
+socket = "hsm.sock"
+[web]
+listen = "127.0.0.1:0"
+issuer_name = "Larkfield Bank"
+secure_cookies = false
+[[host.link]]
+name = "acquirer-1"
+listen = "127.0.0.1:0"
+dialect = "ascii-1987"
+zone_key = "zpk"
+pin_format = "iso0"
+[mail]
+smtp_host = "{}"
+smtp_port = {}
+tls = "none"
+from = "Larkfield Bank <cards@larkfield.example>"
+[[programme]]
+{PROGRAMME}"#,
+        mail.ip(),
+        mail.port()
+    )
+}
+
+/// Loads the key exchange key, makes all others; gives the zone PIN key as key block.
+async fn load_keys(hsm: &RemoteHsm, bureau: &Path) -> String {
+    let paths = components::generate(bureau).unwrap();
+    let paths = paths
+        .iter()
+        .map(|path| path.to_str().unwrap().to_owned())
+        .collect();
+    let name = |name: &str| KeyName(name.to_owned());
+    hsm.load_components(name("kek"), paths, NOW).await.unwrap();
+    let keys = [
+        ("imk-ac", KeyPurpose::IssuerCryptogram),
+        ("imk-smi", KeyPurpose::IssuerScriptIntegrity),
+        ("imk-smc", KeyPurpose::IssuerScriptConfidentiality),
+        ("pin-storage", KeyPurpose::PinStorage),
+        ("pan-storage", KeyPurpose::PanStorage),
+        ("card-index", KeyPurpose::CardIndex),
+        ("record-mac", KeyPurpose::RecordMac),
+        ("envelope-identity", KeyPurpose::EnvelopeIdentity),
+        ("zpk", KeyPurpose::ZonePinTdes),
+    ];
+    for (key, purpose) in keys {
+        hsm.generate_key(name(key), purpose, NOW).await.unwrap();
+    }
+    hsm.export_key(name("zpk"), name("kek")).await.unwrap()
+}
+
+fn open_acquirer(bureau: &Path, host: &str, zone_key: &str) -> Acquirer {
+    let path = bureau.join("acquirer.json");
+    let file = serde_json::json!({
+        "host": host,
+        "dialect": "ascii-1987",
+        "acquirer_id": "123456",
+        "zone_key": zone_key,
+        "component_paths": ["component-1.txt", "component-2.txt"],
+    });
+    fs::write(&path, file.to_string()).unwrap();
+    Acquirer::open(&path).unwrap()
+}
+
+/// One cardmember, and a card for each PIN.
+async fn import(data: &Path, hsm: RemoteHsm, acquirer: &Acquirer, pins: &[String]) -> Vec<TestCard> {
+    let programme: Programme = toml::from_str(PROGRAMME).unwrap();
+    let desk = Desk {
+        hsm: Arc::new(hsm.clone()),
+        store: Arc::new(SqliteStore::open(data.join("pinward.sqlite")).unwrap()),
+        programmes: Arc::new(HashMap::from([(programme.id.clone(), programme.clone())])),
+    };
+    let cardmember = NewCardmember {
+        reference: "m-1".into(),
+        name: "Ada Byrne".into(),
+        email: "ada@example.org".into(),
+        user_id: Some(USER_ID.into()),
+    };
+    import_cardmembers(&desk, vec![cardmember], "operator:0", NOW)
+        .await
+        .unwrap();
+    let pans: Vec<Pan> = (0..).map(pan).take(pins.len()).collect();
+    let card = |(pan, pin): (&Pan, &String)| NewCard {
+        cardmember: "m-1".into(),
+        pan: pan.clone(),
+        psn: Psn::new(1).unwrap(),
+        expiry: Expiry::parse_yymm("3912").unwrap(),
+        programme: programme.id.clone(),
+        role: CardRole::Basic,
+        status: CardStatus::Active,
+        pin: NewCardPin::Block(ZonePin {
+            zone_key: KeyName("zpk".into()),
+            format: ZonePinFormat::Iso0,
+            block: acquirer
+                .zone_key()
+                .pin_block(&Pin::parse(pin).unwrap(), pan, &[0; 8]),
+        }),
+    };
+    let cards = pans.iter().zip(pins).map(card).collect();
+    let report = import_cards(&desk, cards, "operator:0", NOW, &mut |_| {})
+        .await
+        .unwrap();
+    assert!(report.refused.is_empty(), "{report:?}");
+    let keys = hsm.card_keys(pans.clone()).await.unwrap();
+    pans.into_iter()
+        .zip(keys)
+        .map(|(pan, key)| TestCard { pan, row: key.row })
+        .collect()
+}
+
+fn set_password(data: &Path) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pinward"));
+    command
+        .args(["password", USER_ID, "--data"])
+        .arg(data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{PASSWORD}").unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// Test PANs of 16 digits; the check digit is the one that parses.
+fn pan(number: u32) -> Pan {
+    let with = |digit: u32| Pan::parse(&format!("476173{number:09}{digit}")).ok();
+    (0..10)
+        .find_map(with)
+        .expect("one of ten digits is the check digit")
+}
