@@ -74,6 +74,8 @@ impl Wallet {
                 Err(error) => tracing::warn!(%error, "sandbox: a card is left out"),
             }
         }
+        // By last digits, as people look for a card; references are in no order that means anything.
+        persos.sort_by(|(_, one), (_, other)| one.pan.last_four().cmp(other.pan.last_four()));
         let mut programmes: Vec<String> = persos.iter().map(|(_, perso)| perso.label.clone()).collect();
         programmes.sort();
         programmes.dedup();
