@@ -16,7 +16,7 @@ statements! {
         version, state, mac FROM card WHERE id = $1";
     /// The number of the row is unsigned, SQL's integers aren't: negative ones come last.
     CARDS_OF = "SELECT id, pan_check, sealed_pan, psn, last_four, expiry, programme, cardmember, role, \
-        version, state, mac FROM card WHERE cardmember = $1 ORDER BY role, id < 0, id";
+        version, state, mac FROM card WHERE cardmember = $1 ORDER BY role, last_four, id";
     INSERT_CARD = "INSERT INTO card (id, pan_check, sealed_pan, psn, last_four, expiry, programme, cardmember, \
         role, version, state, mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     MOVE_CARD = "UPDATE card SET version = $1, state = $2, mac = $3 WHERE id = $4 AND version = $5";
