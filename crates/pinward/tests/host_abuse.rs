@@ -1,0 +1,134 @@
+//! Peers that send garbage, half frames, oversize frames, or stall, beside honest traffic on the same ISO 8583 port: the
+//! honest ones get every answer, the others lose their own connection, for a reason in the log (`security.md` R11, A32).
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test helpers"
+)]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use common::{Installation, Wishes};
+
+const PIN: &str = "394857610284";
+/// Peers that send the first byte of a frame and nothing more.
+const HALF_OPEN: usize = 200;
+/// Peers of each of the other kinds.
+const OF_A_KIND: usize = 20;
+const HONEST: u32 = 100;
+/// More than the host waits for any of them.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_peers_lose_their_own_connections_and_honest_ones_no_answer() {
+    let mail = "127.0.0.1:9".parse().unwrap();
+    let wishes = Wishes {
+        pins: &[PIN.to_owned()],
+        mail,
+        relay: None,
+    };
+    let installation = Installation::start(wishes).await;
+    let host = installation.host;
+    let half_open: Vec<TcpStream> = (0..HALF_OPEN).map(|_| sends(host, &[0x01])).collect();
+    let echo = installation
+        .acquirer
+        .network_message(*b"301")
+        .to_frame(installation.acquirer.dialect())
+        .unwrap();
+    let answer = [b"0810", &echo[4..]].concat();
+    let deaf = thread::spawn(move || echo_without_reading(host, &echo));
+    let mut closed_at_once = Vec::new();
+    for number in 0..OF_A_KIND {
+        // An announced length above what any message may have; a frame that is no message; an answer as a request.
+        closed_at_once.push(sends(host, &[0xFF, 0xFF, 0x30, 0x30]));
+        closed_at_once.push(sends(host, &frame(&[0xA5; 64])));
+        closed_at_once.push(sends(host, &frame(&answer)));
+        let gone = sends(host, &frame(b"0100")[..4]);
+        drop(gone);
+        ask_honestly(&installation, u32::try_from(number).unwrap()).await;
+    }
+    for trace in u32::try_from(OF_A_KIND).unwrap()..HONEST {
+        ask_honestly(&installation, trace).await;
+    }
+    for peer in closed_at_once.into_iter().chain(half_open) {
+        assert_is_closed_without_an_answer(peer);
+    }
+    deaf.join().unwrap();
+    ask_honestly(&installation, HONEST).await;
+
+    let mut reasons = BTreeMap::new();
+    let wanted = HALF_OPEN + 4 * OF_A_KIND + 1;
+    while reasons
+        .iter()
+        .filter(|(reason, _)| *reason != "PeerClosed")
+        .map(|(_, count)| count)
+        .sum::<usize>()
+        < wanted
+    {
+        let line = installation.desk.wait_for(r#""message":"connection closed""#);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        *reasons
+            .entry(line["fields"]["reason"].as_str().unwrap().to_owned())
+            .or_insert(0) += 1;
+    }
+    assert_eq!(reasons["HalfFrame"], HALF_OPEN + OF_A_KIND);
+    assert_eq!(reasons["BadFrame"], OF_A_KIND);
+    assert_eq!(reasons["BadMessage"], 2 * OF_A_KIND);
+    assert_eq!(reasons["SlowReader"], 1);
+}
+
+async fn ask_honestly(installation: &Installation, trace: u32) {
+    let request = installation.balance_inquiry(&installation.cards[0], PIN, trace);
+    let answer = installation.acquirer.exchange(&request).await.unwrap();
+    assert_eq!(answer.response_code().as_deref(), Some("00"), "trace {trace}");
+}
+
+fn sends(host: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut peer = TcpStream::connect(host).unwrap();
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    peer.set_write_timeout(Some(PATIENCE)).unwrap();
+    peer.write_all(bytes).unwrap();
+    peer
+}
+
+/// Length, big-endian in two bytes, then the message.
+fn frame(message: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(message.len()).unwrap();
+    [&len.to_be_bytes()[..], message].concat()
+}
+
+/// Echo tests one after the other, and never a look at the answers, until the host closes.
+fn echo_without_reading(host: SocketAddr, echo: &[u8]) {
+    let many = frame(echo).repeat(1_000);
+    let mut peer = sends(host, &many);
+    loop {
+        match peer.write(&many) {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                return;
+            }
+            Err(error) => panic!("the host waits for a peer that doesn't read: {error}"),
+        }
+    }
+}
+
+fn assert_is_closed_without_an_answer(mut peer: TcpStream) {
+    match peer.read(&mut [0; 16]) {
+        Ok(0) => {}
+        Ok(_) => panic!("an answer to garbage"),
+        Err(error) => assert_eq!(
+            error.kind(),
+            ErrorKind::ConnectionReset,
+            "the host keeps it open: {error}"
+        ),
+    }
+}
