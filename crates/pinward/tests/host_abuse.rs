@@ -46,6 +46,7 @@ async fn hostile_peers_lose_their_own_connections_and_honest_ones_no_answer() {
         .unwrap();
     let answer = [b"0810", &echo[4..]].concat();
     let deaf = thread::spawn(move || echo_without_reading(host, &echo));
+    let dribbling = thread::spawn(move || dribble(host));
     let mut closed_at_once = Vec::new();
     for number in 0..OF_A_KIND {
         // An announced length above what any message may have; a frame that is no message; an answer as a request.
@@ -63,10 +64,11 @@ async fn hostile_peers_lose_their_own_connections_and_honest_ones_no_answer() {
         assert_is_closed_without_an_answer(peer);
     }
     deaf.join().unwrap();
+    dribbling.join().unwrap();
     ask_honestly(&installation, HONEST).await;
 
     let mut reasons = BTreeMap::new();
-    let wanted = HALF_OPEN + 4 * OF_A_KIND + 1;
+    let wanted = HALF_OPEN + 4 * OF_A_KIND + 2;
     while reasons
         .iter()
         .filter(|(reason, _)| *reason != "PeerClosed")
@@ -80,7 +82,7 @@ async fn hostile_peers_lose_their_own_connections_and_honest_ones_no_answer() {
             .entry(line["fields"]["reason"].as_str().unwrap().to_owned())
             .or_insert(0) += 1;
     }
-    assert_eq!(reasons["HalfFrame"], HALF_OPEN + OF_A_KIND);
+    assert_eq!(reasons["HalfFrame"], HALF_OPEN + OF_A_KIND + 1);
     assert_eq!(reasons["BadFrame"], OF_A_KIND);
     assert_eq!(reasons["BadMessage"], 2 * OF_A_KIND);
     assert_eq!(reasons["SlowReader"], 1);
@@ -119,6 +121,23 @@ fn echo_without_reading(host: SocketAddr, echo: &[u8]) {
             Err(error) => panic!("the host waits for a peer that doesn't read: {error}"),
         }
     }
+}
+
+/// One frame, a byte a second, until the host closes: no byte comes late, only the frame as a whole.
+fn dribble(host: SocketAddr) {
+    let mut peer = sends(host, &frame(&[b'0'; 200])[..3]);
+    peer.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    for _ in 0..PATIENCE.as_secs() {
+        match peer.read(&mut [0; 16]) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Ok(0) | Err(_) => return,
+            Ok(_) => panic!("an answer to a part of a frame"),
+        }
+        if peer.write_all(b"0").is_err() {
+            return;
+        }
+    }
+    panic!("the host keeps a place for a frame that never ends");
 }
 
 fn assert_is_closed_without_an_answer(mut peer: TcpStream) {

@@ -74,6 +74,11 @@ impl<'l> Batch<'l> {
         }
     }
 
+    /// Whether no whole frame was gathered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
     /// Decides what was gathered, in order, and gives the bytes to send.
     pub(super) async fn answer(&mut self) -> &[u8] {
         self.answers.clear();

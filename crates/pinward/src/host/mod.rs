@@ -22,7 +22,7 @@ use issuer::Desk;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use batch::Batch;
 pub(crate) use closing::{CloseCounts, CloseReason};
@@ -85,13 +85,9 @@ async fn converse(mut stream: TcpStream, link: &HostLink) -> CloseReason {
     let mut reader = FrameReader::new(Framing::Binary2);
     let mut received = vec![0; READ_LEN];
     let mut batch = Batch::new(link);
+    let mut deadline = Instant::now() + IDLE_MAX;
     loop {
-        let patience = if reader.is_mid_frame() {
-            STALL_MAX
-        } else {
-            IDLE_MAX
-        };
-        let len = match timeout(patience, stream.read(&mut received)).await {
+        let len = match timeout_at(deadline, stream.read(&mut received)).await {
             Ok(Ok(0)) if reader.is_mid_frame() => return CloseReason::HalfFrame,
             Ok(Ok(0)) => return CloseReason::PeerClosed,
             Ok(Ok(len)) => len,
@@ -99,6 +95,7 @@ async fn converse(mut stream: TcpStream, link: &HostLink) -> CloseReason {
             Err(_) if reader.is_mid_frame() => return CloseReason::HalfFrame,
             Err(_) => return CloseReason::Idle,
         };
+        let was_mid_frame = reader.is_mid_frame();
         reader.push(received.get(..len).expect("a read fills at most its buffer"));
         let end = batch.gather(&mut reader);
         let answers = batch.answer().await;
@@ -109,6 +106,12 @@ async fn converse(mut stream: TcpStream, link: &HostLink) -> CloseReason {
         }
         if let Some(reason) = end {
             return reason;
+        }
+        // A frame that goes on gets no more time than it got when it began, however often a byte of it comes.
+        let goes_on = was_mid_frame && batch.is_empty();
+        if !goes_on {
+            let patience = if reader.is_mid_frame() { STALL_MAX } else { IDLE_MAX };
+            deadline = Instant::now() + patience;
         }
     }
 }
