@@ -95,7 +95,7 @@ pub(crate) fn card(row: u64, cardmember: CardmemberId) -> CardRecord {
         },
         pan: SealedPan([2; 16]),
         psn: Psn::new(1).unwrap(),
-        last_four: "1111".into(),
+        last_four: format!("{:04}", row % 10_000),
         expiry: Expiry::parse_yymm("2912").unwrap(),
         programme: ProgrammeId("larkfield-credit".into()),
         cardmember,
