@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use crate::run::{answers, program, root, run, say};
 
 /// A program that the tests call, the question it must answer, and the Debian package that brings it.
-const PROGRAMS: [(&str, &str, &str); 5] = [
+const PROGRAMS: [(&str, &str, &str); 6] = [
     ("chromium", "--version", "chromium"),
     ("strace", "--version", "strace"),
     ("tcpdump", "--version", "tcpdump"),
     ("node", "--version", "nodejs"),
     ("npm", "--version", "npm"),
+    ("script", "--version", "bsdutils"),
 ];
 
 /// Installs what is missing.
@@ -36,7 +37,10 @@ fn debian_packages() -> Result<(), String> {
         return Ok(());
     }
     if !answers("apt-get", "--version") {
-        return Err(format!("these programs are missing, install them: {}", missing.join(", ")));
+        return Err(format!(
+            "these programs are missing, install them: {}",
+            missing.join(", ")
+        ));
     }
     say(&format!("installing with apt-get: {}", missing.join(" ")));
     run(program("apt-get", &["update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
@@ -54,14 +58,28 @@ fn python_oracles() -> Result<(), String> {
     let venv_text = venv.to_string_lossy().into_owned();
     if !oracle_python().exists() {
         if run(&mut program("python3", &["-m", "venv", &venv_text])).is_err() {
-            run(&mut program("apt-get", &["install", "-y", "-qq", "python3-venv", "python3-pip"]))?;
+            run(&mut program(
+                "apt-get",
+                &["install", "-y", "-qq", "python3-venv", "python3-pip"],
+            ))?;
             run(&mut program("python3", &["-m", "venv", &venv_text]))?;
         }
     }
     let python = oracle_python().to_string_lossy().into_owned();
     for requirements in requirement_files()? {
         let requirements = requirements.to_string_lossy().into_owned();
-        run(&mut program(&python, &["-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", &requirements]))?;
+        run(&mut program(
+            &python,
+            &[
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--disable-pip-version-check",
+                "-r",
+                &requirements,
+            ],
+        ))?;
     }
     Ok(())
 }
@@ -78,5 +96,15 @@ fn requirement_files() -> Result<Vec<PathBuf>, String> {
 }
 
 fn browser_driver() -> Result<(), String> {
-    run(&mut program("npm", &["ci", "--prefix", "journeys", "--no-audit", "--no-fund", "--ignore-scripts"]))
+    run(&mut program(
+        "npm",
+        &[
+            "ci",
+            "--prefix",
+            "journeys",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+        ],
+    ))
 }

@@ -6,7 +6,10 @@ use std::process::{Command, Stdio};
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the repository").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is a folder of the repository")
+        .to_owned()
 }
 
 /// One line on standard error, so that it stands in order with what the programs print there.
@@ -18,8 +21,16 @@ pub(crate) fn say(line: &str) {
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let line = line_of(command);
     say(&format!("\n== {line}"));
-    let status = command.current_dir(root()).stdin(Stdio::null()).status().map_err(|error| format!("{line}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{line}: {status}")) }
+    let status = command
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| format!("{line}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{line}: {status}"))
+    }
 }
 
 /// Whether a program is there and answers its version question.
@@ -35,7 +46,10 @@ pub(crate) fn answers(program: &str, question: &str) -> bool {
 
 /// `cargo` with words, as this xtask was started.
 pub(crate) fn cargo(words: &[&str]) -> Command {
-    program(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), words)
+    program(
+        &std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()),
+        words,
+    )
 }
 
 /// A program with words.
@@ -47,5 +61,8 @@ pub(crate) fn program(name: &str, words: &[&str]) -> Command {
 
 fn line_of(command: &Command) -> String {
     let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
-    std::iter::once(command.get_program().to_string_lossy().into_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    std::iter::once(command.get_program().to_string_lossy().into_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -17,7 +17,10 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("store", &["cards"]),
     ("issuer", &["cards", "emv", "hsm", "store"]),
     ("sim", &["cards", "emv", "iso8583", "paycrypto"]),
-    ("pinward", &["cards", "emv", "iso8583", "hsm", "store", "issuer", "sim"]),
+    (
+        "pinward",
+        &["cards", "emv", "iso8583", "hsm", "store", "issuer", "sim"],
+    ),
 ];
 
 /// Words that promise instead of doing. Split, so that this list doesn't find itself.
@@ -46,18 +49,28 @@ pub(crate) fn run() -> Result<(), String> {
     for breach in &breaches {
         say(&format!("tidy: {breach}"));
     }
-    if breaches.is_empty() { Ok(()) } else { Err(format!("{} breaches of the house rules", breaches.len())) }
+    if breaches.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} breaches of the house rules", breaches.len()))
+    }
 }
 
 fn forbidden_dependencies(room: &str, allowed: &[&str]) -> Result<Vec<String>, String> {
     let manifest = read(&root().join("crates").join(room).join("Cargo.toml"))?;
-    let manifest: toml::Table = manifest.parse().map_err(|error| format!("crates/{room}/Cargo.toml: {error}"))?;
+    let manifest: toml::Table = manifest
+        .parse()
+        .map_err(|error| format!("crates/{room}/Cargo.toml: {error}"))?;
     let is_room = |name: &str| MAY_USE.iter().any(|(other, _)| *other == name);
     let named = |section: &str| -> Vec<String> {
         let table = manifest.get(section).and_then(toml::Value::as_table);
-        table.map(|table| table.keys().cloned().collect()).unwrap_or_default()
+        table
+            .map(|table| table.keys().cloned().collect())
+            .unwrap_or_default()
     };
-    let used = named("dependencies").into_iter().chain(named("build-dependencies"));
+    let used = named("dependencies")
+        .into_iter()
+        .chain(named("build-dependencies"));
     Ok(used
         .filter(|name| is_room(name) && !allowed.contains(&name.as_str()))
         .map(|name| format!("crates/{room} may not use {name}"))
@@ -67,8 +80,9 @@ fn forbidden_dependencies(room: &str, allowed: &[&str]) -> Result<Vec<String>, S
 fn rooms_missing_on_the_map() -> Result<Vec<String>, String> {
     let map = read(&root().join("docs/architecture.md"))?;
     let folders = std::fs::read_dir(root().join("crates")).map_err(|error| format!("crates: {error}"))?;
-    let mut rooms: Vec<String> =
-        folders.filter_map(|folder| folder.ok()?.file_name().into_string().ok()).collect();
+    let mut rooms: Vec<String> = folders
+        .filter_map(|folder| folder.ok()?.file_name().into_string().ok())
+        .collect();
     rooms.sort();
     let unmapped = rooms
         .iter()
@@ -95,8 +109,9 @@ fn breaches_in(file: &Path) -> Result<Vec<String>, String> {
             .filter(move |promise| line.contains(**promise))
             .map(move |promise| format!("{name}:{}: {promise:?}", at + 1))
     });
-    let too_long = (text.lines().count() > FILE_LINES_MAX)
-        .then(|| format!("{name} has more than {FILE_LINES_MAX} lines: two files would be easier to live in"));
+    let too_long = (text.lines().count() > FILE_LINES_MAX).then(|| {
+        format!("{name} has more than {FILE_LINES_MAX} lines: two files would be easier to live in")
+    });
     Ok(promises.chain(too_long).collect())
 }
 
@@ -105,14 +120,25 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for entry in entries {
-        let path = entry.map_err(|error| format!("{}: {error}", folder.display()))?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let path = entry
+            .map_err(|error| format!("{}: {error}", folder.display()))?
+            .path();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         if path.is_dir() {
-            let ours = !name.starts_with('.') && name != "target" && name != "node_modules" && name != "pinward-data";
+            let ours = !name.starts_with('.')
+                && name != "target"
+                && name != "node_modules"
+                && name != "pinward-data";
             if ours {
                 found.extend(sources(&path)?);
             }
-        } else if [".rs", ".js", ".html", ".css"].iter().any(|ending| name.ends_with(ending)) {
+        } else if [".rs", ".js", ".html", ".css"]
+            .iter()
+            .any(|ending| name.ends_with(ending))
+        {
             found.push(path);
         }
     }
