@@ -39,8 +39,8 @@ use common::{
 };
 
 const CARDS: usize = 8;
-const CHANGES: usize = 250;
-/// A card's PIN is shown after each change: 500 operations in all.
+const CHANGES: usize = 256;
+/// A card's PIN is shown after each change: 512 operations in all.
 const CHANGES_OF_CARD: usize = CHANGES / CARDS;
 const BALANCE_INQUIRIES: u32 = 64;
 
