@@ -78,8 +78,8 @@ pub enum CommitOutcome {
 /// A network message that was answered, so that its repeat gets the same answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageRecord {
-    /// Five bytes of transmission time (MMDDhhmmss, BCD), then eleven bytes of hash over what else identifies the
-    /// message: nearly sequential, so that the unique index stays small in the cache.
+    /// Five bytes of transmission time (MMDDhhmmss) and three of trace number, BCD, then eight bytes of hash over what
+    /// else identifies the message: nearly sequential, so that few pages change with each transaction.
     pub identity: [u8; 16],
     /// Hash of the message's content: a repeat with other content is refused by the issuer's act.
     pub content: [u8; 32],
@@ -264,7 +264,7 @@ pub trait Store: Send + Sync {
     /// One card by its row alone, for callers who got the reference from the store itself.
     async fn card(&self, card: CardRef) -> Result<Option<CardRecord>, StoreFault>;
 
-    /// A cardmember's cards, by role, then by number of the row.
+    /// A cardmember's cards, by role, then by last four digits.
     async fn cards_of(&self, cardmember: CardmemberId) -> Result<Vec<CardRecord>, StoreFault>;
 
     /// Commits a batch in order, durably, before it answers. Runs to its end even when the caller goes away.

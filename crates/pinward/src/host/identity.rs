@@ -1,7 +1,9 @@
 //! What tells one ISO 8583 message from another (invariant I4).
 //!
-//! Identity: transmission time (DE7), then a hash over acquirer (DE32), DE7, trace number (DE11) and message class,
-//! which is just what DE90 of a reversal repeats. Content: a hash over the fields that a repeat must repeat.
+//! Identity: transmission time (DE7), trace number (DE11), then a hash over acquirer (DE32), both and message class:
+//! just what DE90 of a reversal repeats. Time and trace come first because both count up, so that rows arrive nearly in
+//! key order; scattered over the pages of their second, each would have a page written for itself. Content: a hash over the fields
+//! that a repeat must repeat.
 
 use iso8583::message::Message;
 use iso8583::mti::Mti;
@@ -48,8 +50,9 @@ fn identity(acquirer: [u8; 11], transmitted: [u8; 10], trace: [u8; 6], mti: Mti)
     hash.update([class]);
     let hash: [u8; 32] = hash.finalize().into();
     let mut identity = [0; 16];
-    let bcd = transmitted
-        .chunks_exact(2)
+    let bcd = [&transmitted[..], &trace[..]]
+        .into_iter()
+        .flat_map(|digits| digits.chunks_exact(2))
         .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | (digit & 0x0F)));
     for (place, byte) in identity.iter_mut().zip(bcd.chain(hash)) {
         *place = byte;
