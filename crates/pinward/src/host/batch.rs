@@ -53,21 +53,17 @@ impl<'l> Batch<'l> {
         }
     }
 
-    /// Takes every whole frame. Answers why the connection must end after those taken are answered, if it must.
+    /// Takes every whole frame. Answers why the connection must end after those are answered, if it must.
     pub(super) fn gather(&mut self, reader: &mut FrameReader) -> Option<CloseReason> {
         self.frames.clear();
         self.ranges.clear();
         loop {
             match reader.next_frame() {
-                Ok(Some(frame))
-                    if Message::parse(frame, &self.link.dialect)
-                        .is_ok_and(|message| is_request(&message)) =>
-                {
+                Ok(Some(frame)) => {
                     let begin = self.frames.len();
                     self.frames.extend_from_slice(frame);
                     self.ranges.push(begin..self.frames.len());
                 }
-                Ok(Some(_)) => return Some(CloseReason::BadMessage),
                 Ok(None) => return None,
                 Err(_) => return Some(CloseReason::BadFrame),
             }
@@ -79,21 +75,24 @@ impl<'l> Batch<'l> {
         self.ranges.is_empty()
     }
 
-    /// Decides what was gathered, in order, and gives the bytes to send.
-    pub(super) async fn answer(&mut self) -> &[u8] {
+    /// Decides what was gathered, in order, up to the first frame that is no request, and gives the bytes to send. After
+    /// such a frame the connection must end.
+    pub(super) async fn answer(&mut self) -> (&[u8], Option<CloseReason>) {
         self.answers.clear();
         let messages: Vec<Message<'_>> = self
             .ranges
             .iter()
-            .filter_map(|range| Message::parse(self.frames.get(range.clone())?, &self.link.dialect).ok())
+            .map_while(|range| Message::parse(self.frames.get(range.clone())?, &self.link.dialect).ok())
+            .take_while(is_request)
             .collect();
+        let end = (messages.len() < self.ranges.len()).then_some(CloseReason::BadMessage);
         let asked = messages.iter().map(|message| asked(message, self.link)).collect();
         let decided = decide(asked, self.link).await;
         let mut builder = MessageBuilder::new(&self.link.dialect, MTI_0800_NETWORK_REQUEST);
         for (message, decided) in messages.iter().zip(decided) {
             write_answer(&mut builder, message, &decided, &mut self.answers);
         }
-        &self.answers
+        (&self.answers, end)
     }
 }
 

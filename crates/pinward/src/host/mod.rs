@@ -97,14 +97,14 @@ async fn converse(mut stream: TcpStream, link: &HostLink) -> CloseReason {
         };
         let was_mid_frame = reader.is_mid_frame();
         reader.push(received.get(..len).expect("a read fills at most its buffer"));
-        let end = batch.gather(&mut reader);
-        let answers = batch.answer().await;
+        let bad_frame = batch.gather(&mut reader);
+        let (answers, bad_message) = batch.answer().await;
         match timeout(STALL_MAX, stream.write_all(answers)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return CloseReason::PeerGone,
             Err(_) => return CloseReason::SlowReader,
         }
-        if let Some(reason) = end {
+        if let Some(reason) = bad_message.or(bad_frame) {
             return reason;
         }
         // A frame that goes on gets no more time than it got when it began, however often a byte of it comes.
