@@ -7,7 +7,7 @@
 mod chip_data;
 mod judge;
 
-use cards::{CardRef, Expiry, Pan, Psn, ScriptKind, Timestamp};
+use cards::{CardKey, CardRef, Expiry, Pan, Psn, ScriptKind, Timestamp};
 use emv::csu::Csu;
 use emv::script::{IssuerScript, ScriptPhase};
 use emv::tags::TAG_91_ISSUER_AUTHENTICATION_DATA;
@@ -147,7 +147,7 @@ struct Waiting<'r> {
     index: usize,
     request: &'r AuthorisationRequest,
     chip: Result<Option<ChipData>, chip_data::Unusable>,
-    record: CardRecord,
+    key: CardKey,
 }
 
 /// Decides a batch and answers in its order. Answers leave only after everything they rest on is durable.
@@ -180,7 +180,7 @@ async fn identify<'r>(
     requests: &'r [AuthorisationRequest],
     now: Timestamp,
     answers: &mut [Option<AuthorisationAnswer>],
-) -> Result<Vec<Waiting<'r>>, Fault> {
+) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
     let pans = requests.iter().map(|request| request.pan.clone()).collect();
     let keys = desk.hsm.card_keys(pans).await?;
     let records = desk.store.cards(keys).await?;
@@ -194,12 +194,14 @@ async fn identify<'r>(
                     .as_deref()
                     .map(|chip| ChipData::read(chip, request.entry))
                     .transpose();
-                waiting.push(Waiting {
+                let key = record.key;
+                let waits = Waiting {
                     index,
                     request,
                     chip,
-                    record,
-                });
+                    key,
+                };
+                waiting.push((waits, record));
             }
             None => {
                 *answer = Some(AuthorisationAnswer::declined(Decision::UnknownCard));
@@ -229,13 +231,13 @@ fn stranger(request: &AuthorisationRequest, now: Timestamp) -> AuditEvent {
 /// One round: check, judge, commit. Returns the requests whose card changed meanwhile, with the card as it is now.
 async fn decide<'r>(
     desk: &Desk,
-    waiting: Vec<Waiting<'r>>,
+    waiting: Vec<(Waiting<'r>, CardRecord)>,
     now: Timestamp,
     answers: &mut [Option<AuthorisationAnswer>],
-) -> Result<Vec<Waiting<'r>>, Fault> {
+) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
     let mut open = Vec::with_capacity(waiting.len());
-    for waits in waiting {
-        match desk.open(waits.record.clone()) {
+    for (waits, record) in waiting {
+        match desk.open(record) {
             Ok(card) => open.push((waits, card)),
             Err(fault) => give_up(answers, &waits, &fault),
         }
@@ -279,7 +281,7 @@ async fn settle<'r>(
     desk: &Desk,
     proposed: Vec<(Waiting<'r>, AuthorisationAnswer, Commit)>,
     answers: &mut [Option<AuthorisationAnswer>],
-) -> Result<Vec<Waiting<'r>>, Fault> {
+) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
     let mut commits = Vec::with_capacity(proposed.len());
     let mut decided = Vec::with_capacity(proposed.len());
     for (waits, answer, commit) in proposed {
@@ -301,16 +303,18 @@ async fn settle<'r>(
     reload(desk, again).await
 }
 
-async fn reload<'r>(desk: &Desk, again: Vec<Waiting<'r>>) -> Result<Vec<Waiting<'r>>, Fault> {
+async fn reload<'r>(
+    desk: &Desk,
+    again: Vec<Waiting<'r>>,
+) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
     if again.is_empty() {
-        return Ok(again);
+        return Ok(Vec::new());
     }
     let records = desk
         .store
-        .cards(again.iter().map(|waits| waits.record.key).collect())
+        .cards(again.iter().map(|waits| waits.key).collect())
         .await?;
-    let now_there =
-        |(waits, record): (Waiting<'r>, Option<CardRecord>)| record.map(|record| Waiting { record, ..waits });
+    let now_there = |(waits, record): (Waiting<'r>, Option<CardRecord>)| record.map(|record| (waits, record));
     Ok(again.into_iter().zip(records).filter_map(now_there).collect())
 }
 
