@@ -17,6 +17,7 @@ mod key_block;
 mod key_material;
 mod keyring;
 mod keystore;
+mod octets;
 mod pins;
 mod records;
 mod remote;

@@ -19,6 +19,7 @@ pub struct HsmCard {
     pub pan: SealedPan,
     pub psn: Psn,
     /// [`cards::CardState::encode`].
+    #[serde(with = "crate::octets")]
     pub state: Vec<u8>,
     pub mac: StateMac,
 }
@@ -99,6 +100,7 @@ pub struct ZonePin {
     pub zone_key: KeyName,
     pub format: ZonePinFormat,
     /// 8 bytes for [`ZonePinFormat::Iso0`], 16 for [`ZonePinFormat::Iso4`].
+    #[serde(with = "crate::octets")]
     pub block: Vec<u8>,
 }
 
@@ -118,6 +120,7 @@ pub struct Cryptogram {
     pub atc: u16,
     pub arqc: [u8; 8],
     /// The cryptogram input of the scheme, unpadded, IAD part included.
+    #[serde(with = "crate::octets")]
     pub data: Vec<u8>,
 }
 
@@ -184,6 +187,7 @@ pub struct StateToSeal {
     pub key: CardKey,
     pub pan: SealedPan,
     pub psn: Psn,
+    #[serde(with = "crate::octets")]
     pub state: Vec<u8>,
 }
 
