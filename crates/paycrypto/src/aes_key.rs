@@ -24,6 +24,8 @@ pub struct AesKey {
     bytes: [u8; 32],
     len: usize,
     schedule: Schedule,
+    /// Kept, because every PIN that is opened is first compared with the check value of its key.
+    kcv: [u8; 5],
 }
 
 enum Schedule {
@@ -46,11 +48,15 @@ impl AesKey {
         for (to, from) in bytes.iter_mut().zip(key) {
             *to = *from;
         }
-        Some(Self {
+        let mut key = Self {
             bytes,
             len: key.len(),
             schedule,
-        })
+            kcv: [0; 5],
+        };
+        let [a, b, c, d, e, ..] = key.cmac(&[0; 16]);
+        key.kcv = [a, b, c, d, e];
+        Some(key)
     }
 
     /// The 16, 24 or 32 key bytes. Every call is a place an auditor will read.
@@ -71,8 +77,7 @@ impl AesKey {
     /// ```
     #[must_use]
     pub fn kcv(&self) -> [u8; 5] {
-        let [a, b, c, d, e, ..] = self.cmac(&[0; 16]);
-        [a, b, c, d, e]
+        self.kcv
     }
 
     /// Enciphers one block.
