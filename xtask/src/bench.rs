@@ -52,7 +52,13 @@ const KEYS: [(&str, &str); 9] = [
 pub(crate) fn run(words: &[String]) -> Result<(), String> {
     let cards = option(words, "--cards", CARDS)?;
     let seconds = option(words, "--seconds", SECONDS)?;
-    run_program(&mut cargo(&["build", "--release", "--locked", "--package", "pinward"]))?;
+    run_program(&mut cargo(&[
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "pinward",
+    ]))?;
     let bench = Bench {
         program: root().join("target/release/pinward"),
         folder: root().join("target/bench"),
@@ -60,7 +66,10 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
     };
     bench.prepare(cards)?;
     let hosts = bench.start()?;
-    say(&format!("\n{cards} cards, {seconds} seconds each; {}", environment(&bench.folder)?));
+    say(&format!(
+        "\n{cards} cards, {seconds} seconds each; {}",
+        environment(&bench.folder)?
+    ));
     for (connections, outstanding) in SHAPES {
         bench.measure(&hosts, connections, outstanding)?;
     }
@@ -68,8 +77,13 @@ pub(crate) fn run(words: &[String]) -> Result<(), String> {
 }
 
 fn option(words: &[String], name: &str, default: u32) -> Result<u32, String> {
-    let Some(at) = words.iter().position(|word| word == name) else { return Ok(default) };
-    let value = words.get(at + 1).and_then(|value| value.parse().ok()).filter(|value| *value > 0);
+    let Some(at) = words.iter().position(|word| word == name) else {
+        return Ok(default);
+    };
+    let value = words
+        .get(at + 1)
+        .and_then(|value| value.parse().ok())
+        .filter(|value| *value > 0);
     value.ok_or_else(|| format!("{name} wants a number"))
 }
 
@@ -124,11 +138,18 @@ impl Bench {
     /// A fresh installation with its keys and cards.
     fn prepare(&self, cards: u32) -> Result<(), String> {
         if self.folder.exists() {
-            fs::remove_dir_all(&self.folder).map_err(|cause| format!("{}: {cause}", self.folder.display()))?;
+            fs::remove_dir_all(&self.folder)
+                .map_err(|cause| format!("{}: {cause}", self.folder.display()))?;
         }
         self.write("data/pinward.toml", &configuration())?;
         self.command(&["sim", "components", "--out", "keys"])?;
-        self.command(&["keys", "load", "kek-bench", "keys/component-1.txt", "keys/component-2.txt"])?;
+        self.command(&[
+            "keys",
+            "load",
+            "kek-bench",
+            "keys/component-1.txt",
+            "keys/component-2.txt",
+        ])?;
         for (name, purpose) in KEYS {
             self.command(&["keys", "generate", name, "--purpose", purpose])?;
         }
@@ -138,11 +159,33 @@ impl Bench {
         for (name, port) in [("product", PRODUCT_PORT), ("reference", REFERENCE_PORT)] {
             self.write(&format!("{name}.json"), &acquirer(port, block))?;
         }
-        let components = ["--component", "keys/component-1.txt", "--component", "keys/component-2.txt"];
+        let components = [
+            "--component",
+            "keys/component-1.txt",
+            "--component",
+            "keys/component-2.txt",
+        ];
         let count = cards.to_string();
-        let make = ["sim", "cards", "--count", &count, "--programme", "load", "--zone-key", "keys/zpk.tr31", "--out", "."];
+        let make = [
+            "sim",
+            "cards",
+            "--count",
+            &count,
+            "--programme",
+            "load",
+            "--zone-key",
+            "keys/zpk.tr31",
+            "--out",
+            ".",
+        ];
         self.command(&[&make[..], &components[..]].concat())?;
-        let told = self.command(&["import", "cardmembers.csv", "cards.csv", "--zone-key", "zpk-bench"])?;
+        let told = self.command(&[
+            "import",
+            "cardmembers.csv",
+            "cards.csv",
+            "--zone-key",
+            "zpk-bench",
+        ])?;
         say(told.trim_end());
         Ok(())
     }
@@ -161,7 +204,11 @@ impl Bench {
         let (first, rest) = words.split_first().expect("every command has a name");
         let place: &[&str] = if *first == "sim" { &[] } else { &["--data", "data"] };
         let mut command = Command::new(&self.program);
-        command.arg(first).args(place).args(rest).current_dir(&self.folder);
+        command
+            .arg(first)
+            .args(place)
+            .args(rest)
+            .current_dir(&self.folder);
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
         let output = output.map_err(|cause| format!("pinward {line}: {cause}"))?;
         if !output.status.success() {
@@ -175,11 +222,25 @@ impl Bench {
         wait_for(|| std::os::unix::net::UnixStream::connect(self.folder.join("data/hsm.sock")).is_ok())?;
         let product = self.spawn("product", &["serve", "--config", "data/pinward.toml"])?;
         let listen = format!("127.0.0.1:{REFERENCE_PORT}");
-        let reference = self.spawn("reference", &["sim", "reference-host", "--listen", &listen, "--journal", "reference.journal"])?;
+        let reference = self.spawn(
+            "reference",
+            &[
+                "sim",
+                "reference-host",
+                "--listen",
+                &listen,
+                "--journal",
+                "reference.journal",
+            ],
+        )?;
         for port in [PRODUCT_PORT, REFERENCE_PORT] {
             wait_for(|| TcpStream::connect(("127.0.0.1", port)).is_ok())?;
         }
-        Ok(Hosts { product, reference, hsm })
+        Ok(Hosts {
+            product,
+            reference,
+            hsm,
+        })
     }
 
     fn spawn(&self, name: &str, words: &[&str]) -> Result<Running, String> {
@@ -198,16 +259,40 @@ impl Bench {
 
     /// Product and reference in turn, after a warm-up of each.
     fn measure(&self, hosts: &Hosts, connections: u32, outstanding: u32) -> Result<(), String> {
-        say(&format!("\n{connections} connections, {outstanding} under way on each"));
-        say("round      host       answers/s    p50 µs    p99 µs  host CPU µs  HSM CPU µs  client µs  bytes written");
+        say(&format!(
+            "\n{connections} connections, {outstanding} under way on each"
+        ));
+        say(
+            "round      host       answers/s    p50 µs    p99 µs  host CPU µs  HSM CPU µs  client µs  bytes written",
+        );
         let mut rounds = Vec::new();
         for number in 0..=ROUNDS {
-            let product = self.round(hosts, Some(&hosts.hsm), &hosts.product, "product", connections, outstanding)?;
-            if product.report.wrong_pins_approved > 0 || product.report.right_pins_declined > product.report.locked {
+            let product = self.round(
+                hosts,
+                Some(&hosts.hsm),
+                &hosts.product,
+                "product",
+                connections,
+                outstanding,
+            )?;
+            if product.report.wrong_pins_approved > 0
+                || product.report.right_pins_declined > product.report.locked
+            {
                 return Err("the product answered a PIN wrongly".to_owned());
             }
-            let reference = self.round(hosts, None, &hosts.reference, "reference", connections, outstanding)?;
-            let name = if number == 0 { "warm-up".to_owned() } else { number.to_string() };
+            let reference = self.round(
+                hosts,
+                None,
+                &hosts.reference,
+                "reference",
+                connections,
+                outstanding,
+            )?;
+            let name = if number == 0 {
+                "warm-up".to_owned()
+            } else {
+                number.to_string()
+            };
             print_round(&name, "product", &product);
             print_round(&name, "reference", &reference);
             if number > 0 {
@@ -220,7 +305,8 @@ impl Bench {
         let latency = |(product, reference): &(Round, Round)| {
             u64::from(product.report.p50_us) * 1000 / u64::from(reference.report.p50_us.max(1))
         };
-        let of_product = |figure: fn(&Round) -> u64| median(rounds.iter().map(|(product, _)| figure(product)));
+        let of_product =
+            |figure: fn(&Round) -> u64| median(rounds.iter().map(|(product, _)| figure(product)));
         say(&format!(
             "median     {} durable PIN verifications/s, {} of the reference host; p50 {} times the reference's; \
              {} µs of host and {} µs of HSM CPU and {} bytes written per authorisation; {} locked",
@@ -230,7 +316,10 @@ impl Bench {
             thousandths(of_product(|round| round.cpu_ns)),
             thousandths(of_product(|round| round.hsm_cpu_ns)),
             of_product(|round| round.written),
-            rounds.iter().map(|(product, _)| product.report.locked).sum::<u64>(),
+            rounds
+                .iter()
+                .map(|(product, _)| product.report.locked)
+                .sum::<u64>(),
         ));
         Ok(())
     }
@@ -250,14 +339,28 @@ impl Bench {
         let (connections, outstanding) = (connections.to_string(), outstanding.to_string());
         let seconds = self.seconds.to_string();
         let words = [
-            "sim", "load", "--acquirer", &acquirer, "--cards", "load-cards.csv", "--connections", &connections,
-            "--outstanding", &outstanding, "--seconds", &seconds, "--json",
+            "sim",
+            "load",
+            "--acquirer",
+            &acquirer,
+            "--cards",
+            "load-cards.csv",
+            "--connections",
+            &connections,
+            "--outstanding",
+            &outstanding,
+            "--seconds",
+            &seconds,
+            "--json",
         ];
-        let report: Report =
-            serde_json::from_str(&self.command(&words)?).map_err(|cause| format!("the load's report: {cause}"))?;
+        let report: Report = serde_json::from_str(&self.command(&words)?)
+            .map_err(|cause| format!("the load's report: {cause}"))?;
         let after = (used(host)?, hsm.map(used).transpose()?);
         let each = |total: u64| total / report.answers.max(1);
-        let hsm_cpu = after.1.zip(before.1).map_or(0, |(after, before)| after.cpu_ns - before.cpu_ns);
+        let hsm_cpu = after
+            .1
+            .zip(before.1)
+            .map_or(0, |(after, before)| after.cpu_ns - before.cpu_ns);
         Ok(Round {
             cpu_ns: each(after.0.cpu_ns - before.0.cpu_ns),
             hsm_cpu_ns: each(hsm_cpu),
@@ -269,7 +372,11 @@ impl Bench {
 
 impl Hosts {
     fn alive(&self) -> Result<(), String> {
-        for (name, host) in [("pinward serve", &self.product), ("the reference host", &self.reference), ("pinward hsm", &self.hsm)] {
+        for (name, host) in [
+            ("pinward serve", &self.product),
+            ("the reference host", &self.reference),
+            ("pinward hsm", &self.hsm),
+        ] {
             used(host).map_err(|_| format!("{name} ended; its log is in target/bench"))?;
         }
         Ok(())
@@ -280,7 +387,10 @@ impl Drop for Running {
     /// Asks it to end, and kills it where that takes too long.
     fn drop(&mut self) {
         let asked = program("kill", &[&self.0.id().to_string()]).status();
-        let ended = asked.is_ok() && wait_until(END_PATIENCE, || self.0.try_wait().is_ok_and(|status| status.is_some()));
+        let ended = asked.is_ok()
+            && wait_until(END_PATIENCE, || {
+                self.0.try_wait().is_ok_and(|status| status.is_some())
+            });
         if !ended {
             // It may have ended at this very moment: nothing is left to do then.
             let _ = self.0.kill();
@@ -354,14 +464,23 @@ fn used(process: &Running) -> Result<Used, String> {
     let stat = read("stat")?;
     // The name, in brackets, may hold blanks; utime and stime are the 12th and 13th fields after it.
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+    let ticks = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok());
     if after_name.trim_start().starts_with('Z') {
         return Err("it ended".to_owned());
     }
     // The HSM protects its process from being looked at, so only root may read this of it; nobody asks.
     let io = read("io").unwrap_or_default();
-    let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
-    Ok(Used { cpu_ns: ticks.sum::<u64>() * TICK_NS, written: written.unwrap_or_default() })
+    let written = io
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
+    Ok(Used {
+        cpu_ns: ticks.sum::<u64>() * TICK_NS,
+        written: written.unwrap_or_default(),
+    })
 }
 
 /// Cores, and how long a sync takes on this disk in this minute.
@@ -381,7 +500,11 @@ fn environment(folder: &Path) -> Result<String, String> {
     let mut syncs = measured().map_err(|cause| format!("{}: {cause}", folder.display()))?;
     syncs.sort_unstable();
     let at = |permille: usize| syncs.get(SYNCS * permille / 1000).map_or(0, Duration::as_micros);
-    Ok(format!("{cores} cores; 4 KiB and fdatasync: p50 {} µs, p99 {} µs", at(500), at(990)))
+    Ok(format!(
+        "{cores} cores; 4 KiB and fdatasync: p50 {} µs, p99 {} µs",
+        at(500),
+        at(990)
+    ))
 }
 
 fn print_round(number: &str, host: &str, round: &Round) {
@@ -410,10 +533,17 @@ fn median(figures: impl Iterator<Item = u64>) -> u64 {
 }
 
 fn wait_for(ready: impl FnMut() -> bool) -> Result<(), String> {
-    if wait_until(START_PATIENCE, ready) { Ok(()) } else { Err("a host doesn't listen; its log is in target/bench".to_owned()) }
+    if wait_until(START_PATIENCE, ready) {
+        Ok(())
+    } else {
+        Err("a host doesn't listen; its log is in target/bench".to_owned())
+    }
 }
 
-#[expect(clippy::disallowed_methods, reason = "another process tells no event when it listens or has ended")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another process tells no event when it listens or has ended"
+)]
 fn wait_until(patience: Duration, mut ready: impl FnMut() -> bool) -> bool {
     let begin = now();
     while begin.elapsed() < patience {
