@@ -303,10 +303,7 @@ async fn settle<'r>(
     reload(desk, again).await
 }
 
-async fn reload<'r>(
-    desk: &Desk,
-    again: Vec<Waiting<'r>>,
-) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
+async fn reload<'r>(desk: &Desk, again: Vec<Waiting<'r>>) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
     if again.is_empty() {
         return Ok(Vec::new());
     }

@@ -110,7 +110,11 @@ async fn converse(mut stream: TcpStream, link: &HostLink) -> CloseReason {
         // A frame that goes on gets no more time than it got when it began, however often a byte of it comes.
         let goes_on = was_mid_frame && batch.is_empty();
         if !goes_on {
-            let patience = if reader.is_mid_frame() { STALL_MAX } else { IDLE_MAX };
+            let patience = if reader.is_mid_frame() {
+                STALL_MAX
+            } else {
+                IDLE_MAX
+            };
             deadline = Instant::now() + patience;
         }
     }
