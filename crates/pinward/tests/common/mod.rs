@@ -65,6 +65,8 @@ pub(crate) struct Installation {
     pub(crate) web: SocketAddr,
     pub(crate) host: SocketAddr,
     pub(crate) acquirer: Acquirer,
+    /// The same bank over the link with AES zone keys and format 4 PIN blocks.
+    pub(crate) acquirer_aes: Acquirer,
     pub(crate) cards: Vec<TestCard>,
     hsm: Process,
     directory: TempDir,
@@ -100,8 +102,8 @@ impl Installation {
             None => std::os::unix::fs::symlink(&socket, data.join("hsm.sock")).unwrap(),
         }
         let remote = RemoteHsm::connect(&socket).await.unwrap();
-        let zone_key = load_keys(&remote, &bureau).await;
-        let acquirer = open_acquirer(&bureau, "127.0.0.1:0", &zone_key);
+        let [zone_key, zone_key_aes] = load_keys(&remote, &bureau).await;
+        let acquirer = open_acquirer(&bureau, "ascii-1987", "127.0.0.1:0", &zone_key);
         let cards = import(&data, remote, &acquirer, wishes.pins).await;
         set_password(&data);
 
@@ -111,18 +113,20 @@ impl Installation {
             &[&arguments[..], &[config.as_path()]].concat(),
             &data.join("desk.log"),
         );
-        let (mut web, mut host) = (None, None);
-        while web.is_none() || host.is_none() {
+        let (mut web, mut host, mut host_aes) = (None, None, None);
+        while web.is_none() || host.is_none() || host_aes.is_none() {
             let line = desk.wait_for(r#""address":"#);
-            let surface = if line.contains("ISO 8583") {
-                &mut host
-            } else {
-                &mut web
+            let surface = match () {
+                () if line.contains("acquirer-aes") => &mut host_aes,
+                () if line.contains("ISO 8583") => &mut host,
+                () => &mut web,
             };
             *surface = Some(address(&line));
         }
         let (web, host) = (web.unwrap(), host.unwrap());
-        let acquirer = open_acquirer(&bureau, &host.to_string(), &zone_key);
+        let acquirer = open_acquirer(&bureau, "ascii-1987", &host.to_string(), &zone_key);
+        let host_aes = host_aes.unwrap().to_string();
+        let acquirer_aes = open_acquirer(&bureau, "ascii-1987-aes", &host_aes, &zone_key_aes);
         Self {
             data,
             bureau,
@@ -130,14 +134,25 @@ impl Installation {
             web,
             host,
             acquirer,
+            acquirer_aes,
             cards,
             hsm,
             directory,
         }
     }
 
-    /// A balance inquiry with a PIN from the magnetic stripe.
+    /// A balance inquiry with a PIN, from the magnetic stripe.
     pub(crate) fn balance_inquiry(&self, card: &TestCard, pin: &str, trace: u32) -> Message {
+        Self::balance_inquiry_over(&self.acquirer, card, pin, trace)
+    }
+
+    /// The same over a link of one's choice.
+    pub(crate) fn balance_inquiry_over(
+        acquirer: &Acquirer,
+        card: &TestCard,
+        pin: &str,
+        trace: u32,
+    ) -> Message {
         let pin = Pin::parse(pin).unwrap();
         let mut request = Message::new(MTI_0100_AUTHORISATION_REQUEST);
         request.put(2, card.pan.expose_digits());
@@ -148,7 +163,7 @@ impl Installation {
         request.put(22, *b"901");
         request.put(32, *b"123456");
         request.put(49, *b"978");
-        request.put(52, self.acquirer.zone_key().pin_block(&pin, &card.pan, &[0; 8]));
+        request.put(52, acquirer.zone_key().pin_block(&pin, &card.pan, &[0; 8]));
         request
     }
 }
@@ -237,6 +252,12 @@ listen = "127.0.0.1:0"
 dialect = "ascii-1987"
 zone_key = "zpk"
 pin_format = "iso0"
+[[host.link]]
+name = "acquirer-aes"
+listen = "127.0.0.1:0"
+dialect = "ascii-1987-aes"
+zone_key = "zpk-aes"
+pin_format = "iso4"
 [mail]
 smtp_host = "{}"
 smtp_port = {}
@@ -249,8 +270,8 @@ from = "Larkfield Bank <cards@larkfield.example>"
     )
 }
 
-/// Loads the key exchange key, makes all others; gives the zone PIN key as key block.
-async fn load_keys(hsm: &RemoteHsm, bureau: &Path) -> String {
+/// Loads the key exchange key, makes all others; gives the two zone PIN keys, TDES and AES, as key blocks.
+async fn load_keys(hsm: &RemoteHsm, bureau: &Path) -> [String; 2] {
     let paths = components::generate(bureau).unwrap();
     let paths = paths
         .iter()
@@ -268,18 +289,21 @@ async fn load_keys(hsm: &RemoteHsm, bureau: &Path) -> String {
         ("record-mac", KeyPurpose::RecordMac),
         ("envelope-identity", KeyPurpose::EnvelopeIdentity),
         ("zpk", KeyPurpose::ZonePinTdes),
+        ("zpk-aes", KeyPurpose::ZonePinAes),
     ];
     for (key, purpose) in keys {
         hsm.generate_key(name(key), purpose, NOW).await.unwrap();
     }
-    hsm.export_key(name("zpk"), name("kek")).await.unwrap()
+    let tdes = hsm.export_key(name("zpk"), name("kek")).await.unwrap();
+    let aes = hsm.export_key(name("zpk-aes"), name("kek")).await.unwrap();
+    [tdes, aes]
 }
 
-fn open_acquirer(bureau: &Path, host: &str, zone_key: &str) -> Acquirer {
+fn open_acquirer(bureau: &Path, dialect: &str, host: &str, zone_key: &str) -> Acquirer {
     let path = bureau.join("acquirer.json");
     let file = serde_json::json!({
         "host": host,
-        "dialect": "ascii-1987",
+        "dialect": dialect,
         "acquirer_id": "123456",
         "zone_key": zone_key,
         "component_paths": ["component-1.txt", "component-2.txt"],
