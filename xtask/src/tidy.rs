@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::run::{root, say};
 
-/// Room, and the rooms of the workspace that it may use. Development dependencies are free, but for `paycrypto`.
+/// Room, and the rooms of the workspace that it may use. Tests are free: they play both sides.
 const MAY_USE: [(&str, &[&str]); 9] = [
     ("cards", &[]),
     ("emv", &[]),
