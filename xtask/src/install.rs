@@ -56,14 +56,12 @@ pub(crate) fn oracle_python() -> PathBuf {
 fn python_oracles() -> Result<(), String> {
     let venv = root().join("target/oracle-venv");
     let venv_text = venv.to_string_lossy().into_owned();
-    if !oracle_python().exists() {
-        if run(&mut program("python3", &["-m", "venv", &venv_text])).is_err() {
-            run(&mut program(
-                "apt-get",
-                &["install", "-y", "-qq", "python3-venv", "python3-pip"],
-            ))?;
-            run(&mut program("python3", &["-m", "venv", &venv_text]))?;
-        }
+    if !oracle_python().exists() && run(&mut program("python3", &["-m", "venv", &venv_text])).is_err() {
+        run(&mut program(
+            "apt-get",
+            &["install", "-y", "-qq", "python3-venv", "python3-pip"],
+        ))?;
+        run(&mut program("python3", &["-m", "venv", &venv_text]))?;
     }
     let python = oracle_python().to_string_lossy().into_owned();
     for requirements in requirement_files()? {

@@ -30,7 +30,17 @@ fn linted() -> Result<(), String> {
         "--",
         "-D",
         "warnings",
-    ]))
+    ]))?;
+    let without_simulators = [
+        "clippy",
+        "--package",
+        "pinward",
+        "--no-default-features",
+        "--locked",
+    ];
+    command(&mut cargo(
+        &[&without_simulators[..], &["--", "-D", "warnings"]].concat(),
+    ))
 }
 
 fn rust_tests() -> Result<(), String> {
