@@ -2,7 +2,7 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`cli`] | one command per file, and the table of exit codes |
+//! | [`cli`] | one command per file |
 //! | [`config`] | the configuration file |
 //! | [`serve`] | the desk with its surfaces, as one running program |
 //! | [`web`] | the portal and the JSON API |
@@ -13,6 +13,7 @@
 //! | [`demo`] | an issuer to play with, made on first start |
 //! | [`hsm_link`] | the connection to the HSM |
 //! | [`child`] | processes of this same executable: the HSM, the simulators |
+//! | [`failure`] | how a command ends badly, and the table of exit codes |
 //! | [`clock`], [`logging`] | the edges |
 //!
 //! No key and no clear PIN is ever in this program: `paycrypto` is not among its dependencies.
@@ -26,6 +27,7 @@ mod clock;
 mod config;
 #[cfg(feature = "simulators")]
 mod demo;
+mod failure;
 mod host;
 mod hsm_link;
 mod import;

@@ -19,8 +19,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use crate::cli::Failure;
 use crate::config::{Config, LinkConfig, WebConfig};
+use crate::failure::Failure;
 use crate::host::{self, HostLink};
 use crate::hsm_link::HsmLink;
 use crate::outbox::{Outbox, Smtp};

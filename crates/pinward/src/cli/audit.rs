@@ -7,8 +7,8 @@ use data_encoding::HEXLOWER;
 use hsm::PaymentHsm;
 use store::{AuditAnchor, ChainCheck, Store};
 
-use super::Failure;
 use super::place::Place;
+use crate::failure::Failure;
 
 /// Records read at a time.
 const PAGE_LEN: u32 = 1_000;

@@ -8,9 +8,9 @@ use issuer::Desk;
 use issuer::card_status::{AttemptReport, CardReport, card_status};
 use zeroize::Zeroizing;
 
-use super::Failure;
 use super::place::Place;
 use crate::clock;
+use crate::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CardCommand {

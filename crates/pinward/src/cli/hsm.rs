@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use hsm::{ServeError, ServeOptions};
 
-use super::Failure;
+use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

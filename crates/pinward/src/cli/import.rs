@@ -11,10 +11,10 @@ use issuer::Desk;
 use sha2::{Digest, Sha256};
 use store::{AuditEvent, Store};
 
-use super::Failure;
 use super::keys::read_block;
 use super::place::{Place, operator};
 use crate::clock;
+use crate::failure::Failure;
 use crate::import::{BadLine, ImportError, ImportFile, Rows};
 
 /// Bad lines told one by one; the rest is counted.

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde::de::value::{Error as NameError, StrDeserializer};
 use store::{AuditEvent, Store};
 
-use super::Failure;
 use super::place::{Place, operator};
 use crate::clock;
+use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

@@ -6,7 +6,6 @@ mod audit;
 mod card;
 #[cfg(feature = "simulators")]
 mod demo;
-mod failure;
 mod hsm;
 mod import;
 mod keys;
@@ -22,7 +21,7 @@ use clap::{Parser, Subcommand};
 
 use crate::logging::{self, LogFormat};
 
-pub(crate) use failure::Failure;
+use crate::failure::Failure;
 
 #[derive(Debug, Parser)]
 #[command(name = "pinward", version, about = "The PIN desk of a card issuer")]

@@ -6,8 +6,8 @@ use clap::Args;
 use store::AuditEvent;
 use zeroize::Zeroizing;
 
-use super::Failure;
 use super::place::{Place, operator};
+use crate::failure::Failure;
 use crate::{clock, web};
 
 /// Shortest password, in characters.

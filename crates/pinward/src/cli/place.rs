@@ -7,8 +7,8 @@ use clap::Args;
 use issuer::Desk;
 use store::SqliteStore;
 
-use super::Failure;
 use crate::config::{self, Config};
+use crate::failure::Failure;
 use crate::hsm_link::HsmLink;
 
 /// Which installation.

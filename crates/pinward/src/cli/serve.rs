@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::serve::{self, DemoExtras, Listeners};
 
 #[derive(Debug, Args)]

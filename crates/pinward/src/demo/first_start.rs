@@ -16,8 +16,8 @@ use store::{AuditEvent, CardRecord, SqliteStore};
 
 use super::issuer as larkfield;
 use super::{ACQUIRER_FILE, API_TOKEN_FILE, LOG_DIR, WALLET, write_private};
-use crate::cli::Failure;
 use crate::config::{self, Config};
+use crate::failure::Failure;
 use crate::hsm_link::HsmLink;
 use crate::import::ImportFile;
 use crate::{child, clock, web};

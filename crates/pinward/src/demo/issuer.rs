@@ -10,7 +10,7 @@ use hsm::KeyPurpose;
 use serde_json::{Value, json};
 
 use super::{ACQUIRER_FILE, DEMO_FILE, write_private};
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 pub(super) const HSM_SOCKET: &str = "hsm.sock";
 pub(super) const EXCHANGE_KEY: &str = "kek-demo";

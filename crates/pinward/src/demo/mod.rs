@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use hsm::RemoteHsm;
 
 use crate::child::Child;
-use crate::cli::Failure;
 use crate::config::{self, Config};
+use crate::failure::Failure;
 use crate::serve::{self, DemoExtras, Listeners, listen};
 
 /// Where things are in the data directory.
