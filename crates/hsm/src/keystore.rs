@@ -31,6 +31,7 @@ const NAME_LEN_MAX: usize = 64;
 
 /// Why a key store can't be opened. Names the file; never what is in it.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the error text of each variant says it")]
 pub enum OpenError {
     #[error("can't use {path}: {cause}")]
     Io { path: PathBuf, cause: io::Error },

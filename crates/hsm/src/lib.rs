@@ -7,6 +7,8 @@
 //! Nothing that crosses the seam is a clear PIN or a clear key. No function takes a decimalisation table, a PVKI,
 //! a PIN reference of the caller's choosing or two cards at once (`docs/architecture.md`, "No oracle").
 
+#![warn(missing_docs)]
+
 mod chip;
 mod dice;
 mod ecdh;

@@ -15,12 +15,16 @@ use serde::{Deserialize, Serialize};
 /// [`HsmRefusal::CardTampered`] when the record was edited, swapped or made elsewhere.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HsmCard {
+    /// The card's key; its row number names the card in refusals.
     pub key: CardKey,
+    /// Its PAN, sealed by this HSM.
     pub pan: SealedPan,
+    /// Its card sequence number.
     pub psn: Psn,
     /// [`cards::CardState::encode`].
     #[serde(with = "crate::octets")]
     pub state: Vec<u8>,
+    /// By [`PaymentHsm::seal_states`].
     pub mac: StateMac,
 }
 
@@ -39,6 +43,7 @@ pub struct StateMac(pub [u8; 16]);
 
 /// What an HSM says no to. Safe to write to a log; carries no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[expect(missing_docs, reason = "the error text of each variant says it")]
 pub enum HsmRefusal {
     /// Also when the PIN in an authentic record was sealed for another card, and when a chip's answer is asked for
     /// with a cryptogram that isn't valid.
@@ -70,6 +75,7 @@ pub struct HsmFault(pub String);
 
 /// Why a call has no result: refused by the HSM, or not answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[expect(missing_docs, reason = "the error text of each variant says it")]
 pub enum HsmError {
     #[error(transparent)]
     Refused(#[from] HsmRefusal),
@@ -97,7 +103,9 @@ pub enum ZonePinFormat {
 /// An enciphered PIN as it arrived from a network.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZonePin {
+    /// The key that the block is under.
     pub zone_key: KeyName,
+    /// Its format, and by that the algorithm of its key.
     pub format: ZonePinFormat,
     /// 8 bytes for [`ZonePinFormat::Iso0`], 16 for [`ZonePinFormat::Iso4`].
     #[serde(with = "crate::octets")]
@@ -116,8 +124,11 @@ impl fmt::Debug for ZonePin {
 /// An application cryptogram with what it was computed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cryptogram {
+    /// Decides keys, session keys and padding.
     pub scheme: Scheme,
+    /// Application transaction counter.
     pub atc: u16,
+    /// The cryptogram to verify, tag 9F26.
     pub arqc: [u8; 8],
     /// The cryptogram input of the scheme, unpadded, IAD part included.
     #[serde(with = "crate::octets")]
@@ -127,8 +138,11 @@ pub struct Cryptogram {
 /// What to check of one authorisation request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckRequest {
+    /// The card that the request is about.
     pub card: HsmCard,
+    /// What its chip signed, if it spoke.
     pub cryptogram: Option<Cryptogram>,
+    /// The PIN that came with the request, if any.
     pub pin: Option<ZonePin>,
 }
 
@@ -138,14 +152,18 @@ pub struct CheckRequest {
 /// after proof of the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReply {
+    /// Whether the cryptogram is the card's.
     pub cryptogram_valid: Option<bool>,
+    /// How the PIN compares.
     pub pin: Option<PinVerdict>,
 }
 
 /// The result of comparing one PIN with the card's reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PinVerdict {
+    /// It is the card's PIN.
     Match,
+    /// It is another PIN: to be charged before anybody is told.
     NoMatch,
     /// The block is malformed, or under another key: says nothing about the PIN (and is never charged).
     Unreadable,
@@ -156,10 +174,13 @@ pub enum PinVerdict {
 /// Issuer authentication data for the chip, with a script when one rides along.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChipAnswerRequest {
+    /// The card, in the state that the script takes its PIN from.
     pub card: HsmCard,
+    /// The verified cryptogram that the answer belongs to.
     pub cryptogram: Cryptogram,
     /// Card status update for ARPC method 2.
     pub csu: [u8; 4],
+    /// The script that rides along, if any.
     pub script: Option<ScriptOrder>,
 }
 
@@ -184,9 +205,13 @@ pub struct ChipAnswer {
 /// A state to authenticate.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateToSeal {
+    /// The card's key.
     pub key: CardKey,
+    /// Its sealed PAN.
     pub pan: SealedPan,
+    /// Its card sequence number.
     pub psn: Psn,
+    /// [`cards::CardState::encode`] of the next state.
     #[serde(with = "crate::octets")]
     pub state: Vec<u8>,
 }
@@ -207,21 +232,27 @@ impl fmt::Debug for StateToSeal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PinOperation {
+    /// Bring in a first PIN.
     CreatePin,
+    /// Bring in the current and a new PIN.
     ChangePin,
+    /// Take a PIN out.
     ViewPin,
 }
 
 /// Asks for a PIN envelope: the right to bring in, or take out, PINs of one card once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvelopeRequest {
+    /// The only card that it will work for.
     pub card: CardRef,
     /// SHA-256 of the session's token: the envelope works in this session only.
     pub session: [u8; 32],
+    /// The only operation that it will work for.
     pub operation: PinOperation,
     /// Digits that a new PIN must have (the programme's), 4 to 12. Another length is refused as
     /// [`HsmRefusal::PinBlock`] before anything is compared.
     pub pin_len_digits: u8,
+    /// The moment from which it expires.
     pub now: Timestamp,
 }
 
@@ -242,14 +273,18 @@ pub struct EnvelopeRequest {
 /// Vectors: `crates/hsm/vectors/envelope.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvelopeOffer {
+    /// Names the envelope when it comes back.
     pub nonce: [u8; 16],
+    /// What it may be used for.
     pub operation: PinOperation,
     /// 16 random decimal digits that stand for the PAN in the ISO format 4 blocks of this envelope, so that the
     /// page never holds the PAN. ASCII.
     pub account: String,
+    /// From this moment on it is refused.
     pub expires: Timestamp,
     /// Uncompressed P-256 point of a key made for this envelope, 65 bytes.
     pub hsm_public: Vec<u8>,
+    /// The HSM's word for all of this, 64 bytes.
     pub signature: Vec<u8>,
 }
 
@@ -282,7 +317,9 @@ pub struct EnvelopeOffer {
 /// Vectors: `crates/hsm/vectors/envelope.json`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedEnvelope {
+    /// Of the offer.
     pub nonce: [u8; 16],
+    /// SHA-256 of the token of the session that brings it.
     pub session: [u8; 32],
     /// Uncompressed P-256 point of the device's one-time key, 65 bytes.
     pub device_public: Vec<u8>,
@@ -290,6 +327,7 @@ pub struct SealedEnvelope {
     pub current_pin: Option<[u8; 16]>,
     /// ISO format 4 block of the new PIN under the `new` key; only for create and change.
     pub new_pin: Option<[u8; 16]>,
+    /// The moment of its use.
     pub now: Timestamp,
 }
 
@@ -325,7 +363,10 @@ pub enum RevealWhich {
     /// The host's.
     Current,
     /// The one the chip holds, or may hold, from before: needs `version` to be kept in the state.
-    OnChip { version: u32 },
+    OnChip {
+        /// The PIN version, as in the card's state.
+        version: u32,
+    },
 }
 
 /// A PIN for the device only: ISO format 4 block over the envelope's account under the `reveal` key.
@@ -341,7 +382,9 @@ impl fmt::Debug for RevealedPin {
 /// A PIN brought in with a card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportPin {
+    /// The PAN that the block was made with, and will be sealed for.
     pub pan: Pan,
+    /// The PIN as it came.
     pub pin: ZonePin,
 }
 
@@ -424,21 +467,28 @@ pub enum KeyPurpose {
 /// A key as the inventory shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyInfo {
+    /// Unique among all keys.
     pub name: KeyName,
+    /// Its one use.
     pub purpose: KeyPurpose,
+    /// As people name it: `AES-256`, `TDES-128`, `HMAC-SHA-256`, `P-256`.
     pub algorithm: String,
     /// Check value, upper-case hex.
     pub kcv: String,
+    /// When it was made or brought in.
     pub created: Timestamp,
 }
 
 /// What the personalisation bureau gets for one card.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonalisedCard {
+    /// For embossing and for the chip.
     pub pan: Pan,
     /// TR-31 blocks under the bureau's key exchange key: ICC master keys for AC, script MAC, script encipherment.
     pub icc_key_ac: String,
+    /// The same for script integrity.
     pub icc_key_smi: String,
+    /// The same for script confidentiality.
     pub icc_key_smc: String,
     /// ISO format 0 block of the chip's first PIN under `zone_key`; `None` when the card is delivered without.
     pub pin_block: Option<[u8; 8]>,

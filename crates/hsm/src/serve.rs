@@ -44,6 +44,7 @@ pub struct ServeOptions {
 
 /// The HSM process can't start or can't go on.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the error text of each variant says it")]
 pub enum ServeError {
     #[error(transparent)]
     Open(#[from] OpenError),
