@@ -24,8 +24,8 @@ use crate::{OpenError, SoftwareHsm, harden};
 /// Connections open at one time; the next one is closed at once.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Answers gathered before they are written although more requests wait.
-const GATHER_MAX_BYTES: usize = 256 * 1024;
+/// Requests answered, in bytes, before their answers are written although more requests wait.
+const GATHER_MAX_BYTES: usize = 8 * 1024;
 
 /// Room for requests that wait in one connection.
 const READ_AHEAD_BYTES: usize = 256 * 1024;
@@ -128,11 +128,13 @@ enum End {
     Io(#[from] io::Error),
 }
 
-/// Answers requests in order. Writes when no complete request waits, or enough answers have gathered.
+/// Answers requests in order. Writes when no complete request waits, or enough work went into what has gathered: a
+/// caller's batch isn't held back by the next caller's.
 fn converse(hsm: &SoftwareHsm, stream: &UnixStream) -> Result<(), End> {
     let mut requests = BufReader::with_capacity(READ_AHEAD_BYTES, stream);
     let mut writer = stream;
     let mut answers = Vec::new();
+    let mut gathered_bytes = 0;
     while !requests.fill_buf()?.is_empty() {
         let mut length = [0; LENGTH_LEN_BYTES];
         requests.read_exact(&mut length)?;
@@ -140,9 +142,11 @@ fn converse(hsm: &SoftwareHsm, stream: &UnixStream) -> Result<(), End> {
         requests.read_exact(&mut frame)?;
         let (id, body) = wire::split_id(&frame)?;
         answer(hsm, id, wire::read_body(body)?, &mut answers)?;
-        if answers.len() >= GATHER_MAX_BYTES || !holds_a_frame(requests.buffer()) {
+        gathered_bytes += frame.len();
+        if gathered_bytes >= GATHER_MAX_BYTES || !holds_a_frame(requests.buffer()) {
             writer.write_all(&answers)?;
             answers.clear();
+            gathered_bytes = 0;
         }
     }
     Ok(())

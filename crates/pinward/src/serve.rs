@@ -103,7 +103,11 @@ pub(crate) async fn serve(
         clock: clock::now,
     };
     let mut web = tokio::spawn(serve_web(listeners.web, state, stopping.clone()));
-    let (host, host_failed) = start_host(config, listeners.links, &desk, stopping.clone())?;
+    let host_desk = Desk {
+        hsm: Arc::new(RemoteHsm::connect(&config.hsm.socket).await?),
+        ..desk.clone()
+    };
+    let (host, host_failed) = start_host(config, listeners.links, host_desk, stopping.clone())?;
     let outbox = Outbox {
         store,
         smtp,
@@ -194,11 +198,12 @@ fn api_token(path: &Path) -> Result<[u8; 32], Failure> {
 }
 
 /// Starts the ISO 8583 ports on a thread and runtime of their own, so that pages never wait behind authorisations nor
-/// the other way round. They have a connection to the HSM of their own for the same reason.
+/// the other way round. Their desk has a connection to the HSM of its own for the same reason; that one's reading and
+/// writing is done by the program's other threads.
 fn start_host(
     config: &Config,
     listeners: Vec<TcpListener>,
-    desk: &Desk,
+    desk: Desk,
     stopping: watch::Receiver<bool>,
 ) -> Result<(JoinHandle<()>, oneshot::Receiver<Failure>), Failure> {
     let (failed, host_failed) = oneshot::channel();
@@ -206,10 +211,8 @@ fn start_host(
         .enable_all()
         .build()?;
     let links: Vec<_> = config.host.links.iter().cloned().zip(listeners).collect();
-    let socket = config.hsm.socket.clone();
-    let desk = desk.clone();
     let serve = move || {
-        if let Err(failure) = runtime.block_on(serve_links(links, &socket, &desk, stopping)) {
+        if let Err(failure) = runtime.block_on(serve_links(links, &desk, stopping)) {
             // Nobody listens any more when the desk stops at this moment.
             let _ = failed.send(failure);
         }
@@ -220,14 +223,9 @@ fn start_host(
 
 async fn serve_links(
     links: Vec<(LinkConfig, TcpListener)>,
-    hsm_socket: &Path,
     desk: &Desk,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let desk = Desk {
-        hsm: Arc::new(RemoteHsm::connect(hsm_socket).await?),
-        ..desk.clone()
-    };
     let mut serving = tokio::task::JoinSet::new();
     for (config, listener) in links {
         let listener = tokio::net::TcpListener::from_std(listener)?;

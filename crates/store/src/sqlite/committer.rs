@@ -17,8 +17,9 @@ use crate::{
 
 /// Callers that may wait; more are held back in `write`.
 const QUEUE_MAX: usize = 4_096;
-/// Rows of work (a commit, an imported card) from which on a transaction takes no further unit.
-const TRANSACTION_WEIGHT_MAX: usize = 2_000;
+/// Rows of work (a commit, an imported card) from which on a transaction takes no further unit: some 5 ms of it. With
+/// more, all callers would come to wait for one transaction, and nobody would be at work while it is written.
+const TRANSACTION_WEIGHT_MAX: usize = 768;
 
 /// Why a unit of work, or the transaction that it was in, failed.
 #[derive(Debug)]
