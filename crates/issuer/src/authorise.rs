@@ -8,11 +8,13 @@ mod chip_data;
 mod judge;
 mod request;
 
-use cards::{CardKey, CardRef, ScriptKind, Timestamp};
+use cards::{CardKey, CardRef, CardState, ScriptKind, Timestamp};
 use emv::csu::Csu;
 use emv::script::{IssuerScript, ScriptPhase};
 use emv::tags::TAG_91_ISSUER_AUTHENTICATION_DATA;
-use hsm::{CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, Item, ScriptOrder, StateMac};
+use hsm::{
+    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, HsmFault, Item, ScriptOrder, StateToSeal,
+};
 use store::{AuditEvent, CardRecord, Commit, CommitOutcome, MessageRecord, NewState};
 
 use crate::desk::OpenCard;
@@ -145,14 +147,15 @@ async fn decide<'r>(
             }
         }
     }
-    let (chip_answers, macs) = tokio::join!(answer_chips(desk, &judged), seal(desk, &judged));
-    let (chip_answers, macs) = (chip_answers?, macs?);
+    let (chip_answers, new_states) = tokio::join!(answer_chips(desk, &judged), seal(desk, &judged));
+    let (chip_answers, new_states) = (chip_answers?, new_states?);
     let mut proposed = Vec::with_capacity(judged.len());
-    for (((waits, card, judgement), chip), mac) in judged.into_iter().zip(chip_answers).zip(macs) {
+    for (((waits, card, judgement), chip), new_state) in judged.into_iter().zip(chip_answers).zip(new_states)
+    {
         match chip.transpose() {
             Ok(chip) => {
                 let answer = answer(waits.request, &card, &judgement, chip);
-                let commit = commit(waits.request, &card, judgement, mac, &answer, now);
+                let commit = commit(waits.request, &card, judgement, new_state, &answer, now);
                 proposed.push((waits, answer, commit));
             }
             Err(refusal) => give_up(answers, &waits, &Fault::of_card(refusal, card.record.key.row)),
@@ -283,24 +286,38 @@ fn chip_order(
     })
 }
 
+/// The next states with their MACs; `None` where the card stays as it is. A missing MAC fails the whole batch: without
+/// it a charge would be lost.
 async fn seal(
     desk: &Desk,
     judged: &[(Waiting<'_>, OpenCard<'_>, Judgement)],
-) -> Result<Vec<Option<StateMac>>, Fault> {
-    let states: Vec<_> = judged
+) -> Result<Vec<Option<NewState>>, Fault> {
+    let states: Vec<Option<StateToSeal>> = judged
         .iter()
-        .filter_map(|(_, card, judgement)| judgement.next.as_ref().map(|next| card.to_seal(next)))
+        .map(|(_, card, judgement)| judgement.next.as_ref().map(|next| card.to_seal(next)))
         .collect();
-    let mut macs = if states.is_empty() {
+    let to_seal: Vec<StateToSeal> = states.iter().flatten().cloned().collect();
+    let mut macs = if to_seal.is_empty() {
         Vec::new()
     } else {
-        desk.hsm.seal_states(states).await?
+        desk.hsm.seal_states(to_seal).await?
     }
     .into_iter();
-    Ok(judged
-        .iter()
-        .map(|(_, _, judgement)| judgement.next.as_ref().and_then(|_| macs.next()))
-        .collect())
+    let mut seal_one = |(state, next): (StateToSeal, &CardState)| {
+        let mac = macs
+            .next()
+            .ok_or_else(|| HsmFault("fewer MACs than states".to_owned()))?;
+        Ok(NewState {
+            version: next.version,
+            state: state.state,
+            mac: mac.0,
+        })
+    };
+    states
+        .into_iter()
+        .zip(judged)
+        .map(|(state, (_, _, judgement))| state.zip(judgement.next.as_ref()).map(&mut seal_one).transpose())
+        .collect()
 }
 
 fn answer(
@@ -352,7 +369,7 @@ fn commit(
     request: &AuthorisationRequest,
     card: &OpenCard<'_>,
     judgement: Judgement,
-    mac: Option<StateMac>,
+    new_state: Option<NewState>,
     answer: &AuthorisationAnswer,
     now: Timestamp,
 ) -> Commit {
@@ -363,11 +380,7 @@ fn commit(
     Commit {
         card: row,
         expected_version: card.record.version,
-        new_state: judgement.next.zip(mac).map(|(next, mac)| NewState {
-            version: next.version,
-            state: next.encode(),
-            mac: mac.0,
-        }),
+        new_state,
         message: Some(MessageRecord {
             identity: request.message.identity,
             content: request.message.content,
