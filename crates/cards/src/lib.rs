@@ -7,6 +7,7 @@
 mod advice;
 mod card;
 mod chip;
+mod fraud;
 mod pan;
 mod programme;
 mod state;
@@ -19,6 +20,7 @@ pub use chip::{
     ChipEvidence, ChipPin, ChipVersion, Resolution, SCRIPT_ATTEMPTS_MAX, Script, ScriptKind, ScriptQueued,
     ScriptSent,
 };
+pub use fraud::{FraudAction, FraudRules, FraudSignal};
 pub use pan::{Expiry, Pan, ParsePanError, Psn};
 pub use programme::{Programme, ProgrammeId, Scheme};
 pub use state::{CardState, DecodeStateError, HostPin, PinReference, SealedPin, SetPinCause};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::FraudRules;
+
 /// Short name, as in the configuration file and the import (`larkfield-credit`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProgrammeId(pub String);
@@ -38,4 +40,7 @@ pub struct Programme {
     pub pin_without_chip: bool,
     /// ISO 4217 numeric code (978 is the euro).
     pub currency: u16,
+    /// What follows from each fraud signal (`[programme.fraud]`).
+    #[serde(default)]
+    pub fraud: FraudRules,
 }

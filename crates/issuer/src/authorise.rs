@@ -12,9 +12,7 @@ use cards::{CardKey, CardRef, CardState, ScriptKind, Timestamp};
 use emv::csu::Csu;
 use emv::script::{IssuerScript, ScriptPhase};
 use emv::tags::TAG_91_ISSUER_AUTHENTICATION_DATA;
-use hsm::{
-    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, HsmFault, Item, ScriptOrder, StateToSeal,
-};
+use hsm::{CheckRequest, ChipAnswer, ChipAnswerRequest, HsmFault, Item, ScriptOrder, StateToSeal};
 use store::{AuditEvent, CardRecord, Commit, CommitOutcome, MessageRecord, NewState};
 
 use crate::desk::OpenCard;
@@ -22,7 +20,8 @@ use crate::{Desk, Fault};
 use chip_data::ChipData;
 use judge::{Judgement, judge};
 pub use request::{
-    AuthorisationAnswer, AuthorisationRequest, CardEntry, Decision, MessageIdentity, Transaction,
+    AuthorisationAnswer, AuthorisationRequest, Authority, CardEntry, Checked, Decision, MessageIdentity,
+    PinCheck, RequestKind, Transaction,
 };
 
 /// How often a request is judged anew because its card changed under it. Each round some request of that card got
@@ -220,7 +219,7 @@ fn put(answers: &mut [Option<AuthorisationAnswer>], index: usize, answer: Author
 
 /// A damaged card record: its request is refused, nothing is evaluated, the operator is told (I10).
 fn give_up(answers: &mut [Option<AuthorisationAnswer>], waits: &Waiting<'_>, fault: &Fault) {
-    tracing::error!(%fault, link = waits.request.link, "a request can't be decided");
+    tracing::error!(%fault, link = &*waits.request.link, "a request can't be decided");
     put(
         answers,
         waits.index,
@@ -329,11 +328,14 @@ fn answer(
     let approved = judgement.decision == Decision::Approved;
     AuthorisationAnswer {
         decision: judgement.decision,
+        checked: judgement.checked,
         approval_code: approved.then(|| approval_code(request.message.content)),
         balance_minor: (approved && request.transaction == Transaction::Balance)
             .then_some(card.programme.amount_max_minor),
         chip: chip.map(chip_bytes),
+        chip_if_declined: None,
         atc: judgement.atc,
+        signals: Vec::new(),
     }
 }
 
@@ -391,16 +393,5 @@ fn commit(
         audit,
         attempts,
         notices,
-    }
-}
-
-/// Whether the HSM's reply says what the request asked.
-fn pin_name(reply: CheckReply) -> &'static str {
-    match reply.pin {
-        None => "not_compared",
-        Some(hsm::PinVerdict::Match) => "match",
-        Some(hsm::PinVerdict::NoMatch) => "no_match",
-        Some(hsm::PinVerdict::Unreadable) => "unreadable",
-        Some(hsm::PinVerdict::NoReference) => "no_reference",
     }
 }

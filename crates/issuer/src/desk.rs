@@ -8,6 +8,7 @@ use store::{
     AttemptWrite, AuditEvent, CardRecord, Commit, CommitOutcome, NewNotice, NewState, StepUpSpend, Store,
 };
 
+use crate::fraud::UnpredictableNumbers;
 use crate::{ActError, Fault, Refusal};
 
 /// How long a step-up may wait to be spent: 5 minutes, in milliseconds (I8).
@@ -19,6 +20,8 @@ pub struct Desk {
     pub hsm: Arc<dyn PaymentHsm>,
     pub store: Arc<dyn Store>,
     pub programmes: Arc<HashMap<ProgrammeId, Programme>>,
+    /// What terminals sent lately; shared by everything that decides.
+    pub unpredictable_numbers: Arc<UnpredictableNumbers>,
 }
 
 /// Who asks, for the audit trail and for authority.

@@ -1,5 +1,7 @@
 //! A network takes a transaction back: whether its script reached the chip is unknown from then on.
 
+use std::sync::Arc;
+
 use cards::{Pan, ScriptSent, Timestamp};
 use emv::script::ScriptResult;
 use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, MessageRecord, StoreFault};
@@ -22,7 +24,8 @@ pub struct Reversal {
     pub pan: Pan,
     /// Tag 9F5B as the terminal reports it: a claim, shown as such.
     pub script_results: Option<Vec<u8>>,
-    pub link: String,
+    /// Name of the link, for the audit trail.
+    pub link: Arc<str>,
 }
 
 /// How a reversal ended.

@@ -92,6 +92,7 @@ pub(crate) async fn serve(
         hsm: Arc::new(hsm.remote.clone()),
         store: store.clone(),
         programmes: config.programmes(),
+        unpredictable_numbers: Arc::default(),
     };
     store.append_audit(vec![started()]).await?;
 
@@ -242,7 +243,7 @@ fn host_link(config: LinkConfig, desk: Desk) -> Result<HostLink, Failure> {
     Ok(HostLink {
         dialect: iso8583::dialect::Dialect::named(&config.dialect)
             .map_err(|error| Failure::BadData(error.to_string()))?,
-        name: config.name,
+        name: config.name.into(),
         zone_key: config.zone_key,
         pin_format: config.pin_format,
         desk,

@@ -5,7 +5,7 @@ use hsm::{CheckReply, PinVerdict};
 use store::{AttemptWrite, AuditEvent, NewNotice};
 
 use super::chip_data::{ChipData, Unusable};
-use super::{AuthorisationRequest, CardEntry, Decision, Transaction, pin_name};
+use super::{AuthorisationRequest, CardEntry, Checked, Decision, PinCheck, Transaction};
 use crate::chip_report::{attempt_detail, resolution_attempt, resolution_audit};
 use crate::desk::OpenCard;
 
@@ -19,8 +19,8 @@ pub(super) struct Judgement {
     pub(super) atc: Option<u16>,
     /// The script that rides on the answer.
     pub(super) script: Option<ScriptSent>,
+    pub(super) checked: Checked,
     resolution: Option<Resolution>,
-    pin: &'static str,
     cvr: [u8; 4],
 }
 
@@ -80,7 +80,11 @@ pub(super) fn judge(
         atc: proved.map(|chip| chip.evidence.atc),
         script: None,
         resolution: None,
-        pin: pin_name(reply),
+        checked: Checked {
+            pin: PinCheck::from(reply.pin),
+            cryptogram_valid: reply.cryptogram_valid,
+            offline_pin_verified: proved.is_some_and(|chip| chip.cvr.offline_pin_verified()),
+        },
         cvr: proved.map_or([0; 4], |chip| chip.cvr.to_bytes()),
     };
     if moves_card(card, proved, reply) {
@@ -138,9 +142,11 @@ fn refused_for_pin(
     }
     let verified_by_chip = proved.is_some_and(|chip| chip.cvr.offline_pin_verified());
     let needs_pin = match (request.transaction, request.entry) {
-        (Transaction::Cash | Transaction::Balance, _) => true,
+        (Transaction::Cash | Transaction::Balance | Transaction::PinChange | Transaction::PinUnblock, _) => {
+            true
+        }
         (Transaction::Purchase, CardEntry::NotPresent) => false,
-        (Transaction::Purchase, CardEntry::MagneticStripe) => true,
+        (Transaction::Purchase, CardEntry::MagneticStripe | CardEntry::Fallback) => true,
         (Transaction::Purchase, CardEntry::Contact | CardEntry::Contactless) => {
             !verified_by_chip && request.amount_minor > card.programme.amount_without_pin_max_minor
         }
@@ -178,7 +184,11 @@ impl Judgement {
             .map_or_else(String::new, |atc| format!(r#","atc":{atc}"#));
         let detail = format!(
             r#"{{"decision":"{:?}","transaction":"{:?}","entry":"{:?}","amount_minor":{},"pin":"{}"{atc}}}"#,
-            self.decision, request.transaction, request.entry, request.amount_minor, self.pin,
+            self.decision,
+            request.transaction,
+            request.entry,
+            request.amount_minor,
+            self.checked.pin.name(),
         );
         let actor = format!("link:{}", request.link);
         let mut events = vec![AuditEvent {

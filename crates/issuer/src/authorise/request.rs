@@ -1,7 +1,9 @@
 //! What is asked and what is answered, free of any network's wire format.
 
-use cards::{Expiry, Pan, Psn};
-use hsm::ZonePin;
+use std::sync::Arc;
+
+use cards::{Expiry, FraudSignal, Pan, Psn};
+use hsm::{PinVerdict, ZonePin};
 use serde::{Deserialize, Serialize};
 use store::MessageRecord;
 
@@ -20,6 +22,40 @@ pub enum Transaction {
     Purchase,
     Cash,
     Balance,
+    /// PIN change at an ATM: `pin` is the current one, `new_pin` the new.
+    PinChange,
+    /// PIN unblock at an ATM: `pin` proves the cardmember, the chip's tries are refilled.
+    PinUnblock,
+}
+
+impl Transaction {
+    /// A PIN service moves no money: the PIN desk alone decides it, whoever has the authority over money. Never pass
+    /// one on to another host.
+    #[must_use]
+    pub fn is_pin_service(self) -> bool {
+        match self {
+            Self::PinChange | Self::PinUnblock => true,
+            Self::Purchase | Self::Cash | Self::Balance => false,
+        }
+    }
+}
+
+/// Whether the sender asks, or tells what has happened already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    Request,
+    /// The transaction was decided elsewhere (by the chip, the terminal, or the network in our stead). Only its chip
+    /// data count, as evidence: no PIN is compared, nothing is refused, no answer for the chip is made.
+    Advice,
+}
+
+/// Who decides about the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    Here,
+    /// The issuer's own host: [`Decision::Approved`] means that nothing speaks against it here, and the answer holds
+    /// what the chip is to get for either of that host's decisions. PIN services are decided here all the same.
+    Elsewhere,
 }
 
 /// How the card met the terminal, as the terminal claims.
@@ -28,6 +64,8 @@ pub enum CardEntry {
     Contact,
     Contactless,
     MagneticStripe,
+    /// The magnetic stripe, because the chip is said to have failed.
+    Fallback,
     /// Card number without card: e-commerce, mail or telephone order, keyed.
     NotPresent,
 }
@@ -36,7 +74,10 @@ pub enum CardEntry {
 #[derive(Clone, Debug)]
 pub struct AuthorisationRequest {
     pub message: MessageIdentity,
+    pub kind: RequestKind,
+    pub authority: Authority,
     pub pan: Pan,
+    /// Card sequence number; the card's own where the message has none.
     pub psn: Option<Psn>,
     pub expiry: Option<Expiry>,
     pub transaction: Transaction,
@@ -45,11 +86,15 @@ pub struct AuthorisationRequest {
     /// ISO 4217 numeric.
     pub currency: u16,
     pub entry: CardEntry,
+    /// Terminal identification (DE41), for fraud signals.
+    pub terminal: Option<[u8; 8]>,
     pub pin: Option<ZonePin>,
+    /// The new PIN of [`Transaction::PinChange`].
+    pub new_pin: Option<ZonePin>,
     /// Chip data, BER-TLV, as in ISO 8583 field 55.
     pub chip: Option<Vec<u8>>,
     /// Name of the link, for the audit trail.
-    pub link: String,
+    pub link: Arc<str>,
 }
 
 /// The decision, by name. Each surface maps it to its own codes.
@@ -63,7 +108,7 @@ pub enum Decision {
     ExpiredCard,
     /// The expiry in the request is not the card's.
     ExpiryDiffers,
-    /// The chip data can't be read, or contradicts itself.
+    /// The chip data can't be read, contradict themselves, or are of another cryptogram version than the card's.
     ChipDataUnusable,
     CryptogramInvalid,
     /// The chip's transaction counter is not above the last one seen.
@@ -78,39 +123,105 @@ pub enum Decision {
     /// A PIN was sent for a card that has none.
     PinNotSet,
     PinRequired,
-    /// A PIN came without proof of the card.
+    /// A PIN change without a new PIN.
+    NewPinMissing,
+    /// The new PIN can't be read or hasn't the programme's length. The current one was not compared.
+    NewPinUnacceptable,
+    /// A PIN came without proof of the card, or a PIN service without an inserted card.
     ChipRequired,
+    /// A fraud signal that the programme declines; [`AuthorisationAnswer::signals`] names it.
+    FraudSuspected,
     AmountTooHigh,
     CurrencyNotServed,
     /// The transaction was reversed before it arrived.
     ReversedBefore,
     /// Another message has this identity.
     DuplicateDiffers,
+    /// A key that the request or the card needs isn't in the HSM.
+    KeyMissing,
     SystemMalfunction,
+}
+
+/// How the PIN of a request compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PinCheck {
+    /// None came, or it was not looked at.
+    #[default]
+    NotCompared,
+    Match,
+    NoMatch,
+    Unreadable,
+    NoReference,
+}
+
+impl PinCheck {
+    /// Its name in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotCompared => "not_compared",
+            Self::Match => "match",
+            Self::NoMatch => "no_match",
+            Self::Unreadable => "unreadable",
+            Self::NoReference => "no_reference",
+        }
+    }
+}
+
+impl From<Option<PinVerdict>> for PinCheck {
+    fn from(verdict: Option<PinVerdict>) -> Self {
+        match verdict {
+            None => Self::NotCompared,
+            Some(PinVerdict::Match) => Self::Match,
+            Some(PinVerdict::NoMatch) => Self::NoMatch,
+            Some(PinVerdict::Unreadable) => Self::Unreadable,
+            Some(PinVerdict::NoReference) => Self::NoReference,
+        }
+    }
+}
+
+/// What was found out about card and cardmember, for a host that decides further.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// The PIN that came with the message.
+    pub pin: PinCheck,
+    /// Whether the chip's cryptogram is the card's; `None` where none came or it was not looked at.
+    pub cryptogram_valid: Option<bool>,
+    /// The chip's valid cryptogram says that the chip verified a PIN in this transaction.
+    pub offline_pin_verified: bool,
 }
 
 /// The answer, and what is recorded for repeats of the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorisationAnswer {
     pub decision: Decision,
+    pub checked: Checked,
     /// Six digits, ASCII, when approved.
     pub approval_code: Option<[u8; 6]>,
     /// What the cardmember may spend now, in minor units, for a balance inquiry.
     pub balance_minor: Option<u64>,
-    /// Answer for the chip, BER-TLV: 91, and 72 when a script rides along.
+    /// Answer for the chip, BER-TLV: 91, and 71 or 72 when a script rides along. It agrees with `decision`.
     pub chip: Option<Vec<u8>>,
+    /// With [`Authority::Elsewhere`] and nothing against it here: the answer for the chip if the other host declines.
+    /// The same script is in both.
+    pub chip_if_declined: Option<Vec<u8>>,
     /// The chip's transaction counter, so that a reversal finds the script that rode along.
     pub atc: Option<u16>,
+    /// What spoke against it, whether it was declined for that or not.
+    pub signals: Vec<FraudSignal>,
 }
 
 impl AuthorisationAnswer {
     pub(crate) fn declined(decision: Decision) -> Self {
         Self {
             decision,
+            checked: Checked::default(),
             approval_code: None,
             balance_minor: None,
             chip: None,
+            chip_if_declined: None,
             atc: None,
+            signals: Vec::new(),
         }
     }
 

@@ -21,7 +21,7 @@ use data_encoding::HEXUPPER;
 use hsm::{KeyAdmin, KeyName, KeyPurpose, PinOperation, SealedEnvelope, SoftwareHsm, ZonePin, ZonePinFormat};
 use issuer::{
     ActError, Actor, Desk, OpenEnvelope,
-    authorise::{AuthorisationRequest, CardEntry, MessageIdentity, Transaction},
+    authorise::{AuthorisationRequest, Authority, CardEntry, MessageIdentity, RequestKind, Transaction},
     import::{NewCard, NewCardPin, import_cardmembers, import_cards},
     open_envelope,
 };
@@ -136,6 +136,7 @@ impl Bank {
             hsm: Arc::new(hsm),
             store: Arc::new(store),
             programmes: Arc::new(HashMap::from([(programme.id.clone(), programme)])),
+            unpredictable_numbers: Arc::default(),
         };
         Self {
             desk,
@@ -239,13 +240,17 @@ impl Bank {
                 content,
             },
             pan: card.pan.clone(),
+            kind: RequestKind::Request,
+            authority: Authority::Here,
             psn: Some(psn()),
             expiry: Some(expiry()),
             transaction: Transaction::Purchase,
             amount_minor: 0,
             currency: 978,
             entry,
+            terminal: Some(*b"TERM0001"),
             pin: None,
+            new_pin: None,
             chip,
             link: "acquirer-1".into(),
         }
@@ -293,6 +298,7 @@ pub(crate) fn programme() -> Programme {
         amount_without_pin_max_minor: 5_000,
         pin_without_chip: false,
         currency: 978,
+        fraud: cards::FraudRules::default(),
     }
 }
 

@@ -40,6 +40,7 @@ impl Place {
             hsm: Arc::new(hsm.remote.clone()),
             store: Arc::new(store),
             programmes: config.programmes(),
+            unpredictable_numbers: Arc::default(),
         };
         Ok(Opened { hsm, desk })
     }

@@ -65,6 +65,7 @@ async fn fill(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
         hsm: Arc::new(hsm.remote.clone()),
         store: Arc::new(SqliteStore::open(&config.store.path)?),
         programmes: config.programmes(),
+        unpredictable_numbers: Arc::default(),
     };
     let site = Site {
         dir,

@@ -18,20 +18,22 @@ pub(super) fn response_code(decision: Decision) -> [u8; 2] {
         Decision::UnknownCard | Decision::ExpiryDiffers => RESPONSE_14_INVALID_CARD,
         Decision::CardInactive | Decision::CardBlocked => RESPONSE_62_RESTRICTED_CARD,
         Decision::ExpiredCard => RESPONSE_54_EXPIRED_CARD,
-        Decision::ChipDataUnusable => RESPONSE_30_FORMAT_ERROR,
+        Decision::ChipDataUnusable | Decision::NewPinMissing => RESPONSE_30_FORMAT_ERROR,
         Decision::CryptogramInvalid => RESPONSE_88_CRYPTOGRAM_FAILED,
-        Decision::CryptogramReplayed | Decision::AmountDiffers | Decision::OfflinePinClaimFalse => {
-            RESPONSE_59_SUSPECTED_FRAUD
-        }
+        Decision::CryptogramReplayed
+        | Decision::AmountDiffers
+        | Decision::OfflinePinClaimFalse
+        | Decision::FraudSuspected => RESPONSE_59_SUSPECTED_FRAUD,
         Decision::IncorrectPin => RESPONSE_55_INCORRECT_PIN,
         Decision::PinTriesExceeded => RESPONSE_75_PIN_TRIES_EXCEEDED,
         Decision::PinBlockUnreadable => RESPONSE_81_PIN_BLOCK_ERROR,
+        Decision::NewPinUnacceptable => RESPONSE_71_NEW_PIN_INVALID,
         Decision::PinRequired => RESPONSE_70_PIN_DATA_REQUIRED,
         Decision::PinNotSet | Decision::ChipRequired | Decision::ReversedBefore => RESPONSE_05_DO_NOT_HONOUR,
         Decision::AmountTooHigh => RESPONSE_61_AMOUNT_LIMIT_EXCEEDED,
         Decision::CurrencyNotServed => RESPONSE_12_INVALID_TRANSACTION,
         Decision::DuplicateDiffers => RESPONSE_94_DUPLICATE,
-        Decision::SystemMalfunction => RESPONSE_96_SYSTEM_MALFUNCTION,
+        Decision::SystemMalfunction | Decision::KeyMissing => RESPONSE_96_SYSTEM_MALFUNCTION,
     }
 }
 

@@ -165,7 +165,7 @@ async fn finish_run(
             }
         }
         Err(fault) => {
-            tracing::error!(%fault, link = link.name, requests = run.len(), "requests can't be decided");
+            tracing::error!(%fault, link = &*link.name, requests = run.len(), "requests can't be decided");
             for place in places.iter() {
                 put(*place, Decided::Code(answer::fault_code(&fault)));
             }
@@ -179,7 +179,7 @@ async fn take_back(reversal: &Reversal, link: &HostLink) -> [u8; 2] {
     match reverse(&link.desk, reversal, (link.clock)()).await {
         Ok(outcome) => answer::reversal_code(outcome),
         Err(fault) => {
-            tracing::error!(%fault, link = link.name, "a reversal can't be taken");
+            tracing::error!(%fault, link = &*link.name, "a reversal can't be taken");
             answer::fault_code(&fault)
         }
     }

@@ -40,7 +40,7 @@ const READ_LEN: usize = 128 * 1024;
 #[derive(Clone)]
 pub(crate) struct HostLink {
     /// As in the configuration, for the audit trail.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) dialect: Dialect,
     pub(crate) zone_key: KeyName,
     pub(crate) pin_format: ZonePinFormat,
@@ -72,9 +72,9 @@ pub(crate) async fn serve(listener: TcpListener, link: HostLink) -> std::io::Res
 fn closed(link: &HostLink, peer: SocketAddr, reason: CloseReason) {
     let so_far = link.closed.count(reason);
     if reason.is_ordinary() {
-        tracing::debug!(link = link.name, %peer, ?reason, so_far, "connection closed");
+        tracing::debug!(link = &*link.name, %peer, ?reason, so_far, "connection closed");
     } else {
-        tracing::warn!(link = link.name, %peer, ?reason, so_far, "connection closed");
+        tracing::warn!(link = &*link.name, %peer, ?reason, so_far, "connection closed");
     }
 }
 

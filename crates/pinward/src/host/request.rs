@@ -8,7 +8,7 @@ use iso8583::response_code::{
     RESPONSE_12_INVALID_TRANSACTION, RESPONSE_14_INVALID_CARD, RESPONSE_30_FORMAT_ERROR,
 };
 use iso8583::values::{self, EntryMode, ProcessingCode};
-use issuer::authorise::{AuthorisationRequest, CardEntry, Transaction};
+use issuer::authorise::{AuthorisationRequest, Authority, CardEntry, RequestKind, Transaction};
 use issuer::reverse::Reversal;
 
 use super::{HostLink, identity};
@@ -47,6 +47,8 @@ pub(super) fn authorisation(
     let entry = EntryMode::parse(needed(22)?).ok_or(FORMAT_ERROR)?;
     Ok(AuthorisationRequest {
         message: identity::identify(message).ok_or(FORMAT_ERROR)?,
+        kind: RequestKind::Request,
+        authority: Authority::Here,
         pan,
         psn,
         expiry: expiry.or(track_expiry),
@@ -54,11 +56,13 @@ pub(super) fn authorisation(
         amount_minor: values::number(needed(4)?).ok_or(FORMAT_ERROR)?,
         currency: currency.ok_or(FORMAT_ERROR)?,
         entry: card_entry(entry.card),
+        terminal: message.field(41).and_then(|terminal| terminal.try_into().ok()),
         pin: message.field(52).map(|block| ZonePin {
             zone_key: link.zone_key.clone(),
             format: link.pin_format,
             block: block.to_vec(),
         }),
+        new_pin: None,
         chip: message.field(55).map(<[u8]>::to_vec),
         link: link.name.clone(),
     })
@@ -115,9 +119,10 @@ fn card_entry(entry: values::CardEntry) -> CardEntry {
     match entry {
         values::CardEntry::ContactChip => CardEntry::Contact,
         values::CardEntry::ContactlessChip => CardEntry::Contactless,
-        values::CardEntry::Fallback
-        | values::CardEntry::MagneticStripe
-        | values::CardEntry::ContactlessMagneticStripe => CardEntry::MagneticStripe,
+        values::CardEntry::Fallback => CardEntry::Fallback,
+        values::CardEntry::MagneticStripe | values::CardEntry::ContactlessMagneticStripe => {
+            CardEntry::MagneticStripe
+        }
         values::CardEntry::Manual
         | values::CardEntry::CardOnFile
         | values::CardEntry::Ecommerce

@@ -319,6 +319,7 @@ async fn import(data: &Path, hsm: RemoteHsm, acquirer: &Acquirer, pins: &[String
         hsm: Arc::new(hsm.clone()),
         store: Arc::new(SqliteStore::open(data.join("pinward.sqlite")).unwrap()),
         programmes: Arc::new(HashMap::from([(programme.id.clone(), programme.clone())])),
+        unpredictable_numbers: Arc::default(),
     };
     let cardmember = NewCardmember {
         reference: "m-1".into(),

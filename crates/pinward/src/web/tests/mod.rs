@@ -70,6 +70,7 @@ impl Portal {
             hsm,
             store,
             programmes,
+            unpredictable_numbers: Arc::default(),
         };
         let ada = cardmember(&desk, "ada", "Ada Lovelace").await;
         let ben = cardmember(&desk, "ben", "Ben Lovelace").await;
@@ -177,6 +178,7 @@ fn programme() -> Programme {
         amount_without_pin_max_minor: 5_000,
         pin_without_chip: false,
         currency: 978,
+        fraud: cards::FraudRules::default(),
     }
 }
 
