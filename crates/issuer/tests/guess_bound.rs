@@ -27,8 +27,8 @@ use issuer::{
 use sim::card::chip::{Chip, Interface};
 use store::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
-    DueNotice, ImportReport, MessageRecord, NewCardmember, SessionRecord, SignInCharge, StepUpSpend, Store,
-    StoreFault,
+    DueNotice, ImportReport, MessageRecord, NewCardmember, NewState, SessionRecord, SignInCharge,
+    StepUpSpend, Store, StoreFault,
 };
 use tempfile::TempDir;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -329,6 +329,8 @@ naive! {
     cards(keys: Vec<CardKey>) -> Vec<Option<CardRecord>>;
     card(card: CardRef) -> Option<CardRecord>;
     cards_of(cardmember: CardmemberId) -> Vec<CardRecord>;
+    cards_from(after: Option<CardRef>, limit: u32) -> Vec<CardRecord>;
+    reissue_card(old: CardRef, expected_version: u64, new: CardRecord, old_state: Option<NewState>, audit: Vec<AuditEvent>) -> CommitOutcome;
     messages(identities: Vec<[u8; 16]>) -> Vec<Option<MessageRecord>>;
     attempts(card: CardRef) -> Vec<AttemptRecord>;
     import_cardmembers(batch: Vec<NewCardmember>, audit: AuditEvent) -> ImportReport;

@@ -267,6 +267,25 @@ pub trait Store: Send + Sync {
     /// A cardmember's cards, by role, then by last four digits.
     async fn cards_of(&self, cardmember: CardmemberId) -> Result<Vec<CardRecord>, StoreFault>;
 
+    /// All cards in pages, for reports: up to `limit` of those that follow `after`, from the first for `None`. The order is
+    /// the store's own and doesn't change; cards that are imported meanwhile may or may not be met.
+    async fn cards_from(&self, after: Option<CardRef>, limit: u32) -> Result<Vec<CardRecord>, StoreFault>;
+
+    /// Gives a card new plastic, with the audit records in the same transaction, while `old` still has `expected_version`.
+    ///
+    /// Where `new` stands in the row `old` it is the same number: PSN, expiry, state and MAC are replaced and everything else
+    /// stays as it was; `new.version` is one up and there is no `old_state`. Otherwise `new` is inserted at whatever version
+    /// it has and `old` gets `old_state`, if there is one. Only `Done` and `VersionConflict` can come of it. A `StoreFault`
+    /// also when the row of `new` is another card's, or its cardmember isn't there.
+    async fn reissue_card(
+        &self,
+        old: CardRef,
+        expected_version: u64,
+        new: CardRecord,
+        old_state: Option<NewState>,
+        audit: Vec<AuditEvent>,
+    ) -> Result<CommitOutcome, StoreFault>;
+
     /// Commits a batch in order, durably, before it answers. Runs to its end even when the caller goes away.
     ///
     /// The batch is one transaction, possibly shared with other callers'. A `StoreFault` undoes all of the batch, so

@@ -1,9 +1,10 @@
 //! One transaction of the committer, and how a commit takes effect in it.
 
+use cards::CardRef;
 use rusqlite::{Connection, OptionalExtension, Statement};
 
 use crate::{
-    AttemptWrite, AuditEvent, Commit, CommitOutcome, MessageRecord, StepUpSpend,
+    AttemptWrite, AuditEvent, Commit, CommitOutcome, MessageRecord, NewState, StepUpSpend,
     chain::{GENESIS, Link},
     sqlite::{committer::Failure, rows, statements as sql},
 };
@@ -67,12 +68,7 @@ impl<'c> Writing<'c> {
     /// A repeated message is told before anything else: its first arrival may itself have moved the card on and
     /// spent the step-up.
     pub(super) fn commit(&mut self, commit: &Commit) -> Result<CommitOutcome, Failure> {
-        let card = rows::row_id(commit.card);
-        let version = self
-            .card_version
-            .query_row([card], |row| row.get::<_, i64>(0))
-            .optional()?;
-        if version != Some(commit.expected_version.cast_signed()) {
+        if self.version_of(commit.card)? != Some(commit.expected_version) {
             return Ok(match self.recorded(commit)? {
                 Some(recorded) => CommitOutcome::Duplicate(recorded),
                 None => CommitOutcome::VersionConflict,
@@ -94,23 +90,48 @@ impl<'c> Writing<'c> {
                 recorded.expect("the row that was in the way"),
             ));
         }
-        self.write_effects(card, commit)?;
-        Ok(CommitOutcome::Done { audit: self.head.0 })
+        self.write_effects(commit)?;
+        Ok(CommitOutcome::Done {
+            audit: self.last_audit(),
+        })
     }
 
-    fn write_effects(&mut self, card: i64, commit: &Commit) -> Result<(), Failure> {
+    /// The card's version as this transaction sees it; `None` where there is no card.
+    pub(super) fn version_of(&mut self, card: CardRef) -> Result<Option<u64>, Failure> {
+        let version = self
+            .card_version
+            .query_row([rows::row_id(card)], |row| row.get::<_, i64>(0))
+            .optional()?;
+        Ok(version.map(i64::cast_unsigned))
+    }
+
+    /// Writes the state of a card whose version was just read.
+    pub(super) fn move_card(&mut self, card: CardRef, version: u64, new: &NewState) -> Result<(), Failure> {
+        let moved = self.move_card.execute((
+            new.version.cast_signed(),
+            &new.state,
+            &new.mac,
+            rows::row_id(card),
+            version.cast_signed(),
+        ))?;
+        assert_eq!(moved, 1, "the version was read in this transaction");
+        Ok(())
+    }
+
+    /// Sequence number of the newest audit record as this transaction sees it.
+    pub(super) fn last_audit(&self) -> u64 {
+        self.head.0
+    }
+
+    fn write_effects(&mut self, commit: &Commit) -> Result<(), Failure> {
         if let Some(tombstone) = &commit.tombstone {
             self.insert_message(tombstone)?;
         }
         if let Some(new) = &commit.new_state {
-            let expected = commit.expected_version.cast_signed();
-            let moved =
-                self.move_card
-                    .execute((new.version.cast_signed(), &new.state, &new.mac, card, expected))?;
-            assert_eq!(moved, 1, "the version was read in this transaction");
+            self.move_card(commit.card, commit.expected_version, new)?;
         }
         for write in &commit.attempts {
-            self.write_attempt(card, write)?;
+            self.write_attempt(commit.card, write)?;
         }
         for notice in &commit.notices {
             self.connection.prepare_cached(sql::INSERT_NOTICE)?.execute((
@@ -152,7 +173,8 @@ impl<'c> Writing<'c> {
         Ok(spent == 1)
     }
 
-    fn write_attempt(&self, card: i64, write: &AttemptWrite) -> Result<(), Failure> {
+    fn write_attempt(&self, card: CardRef, write: &AttemptWrite) -> Result<(), Failure> {
+        let card = rows::row_id(card);
         match write {
             AttemptWrite::Sent {
                 attempt,

@@ -74,7 +74,9 @@ impl CardImport {
                 ..ImportReport::default()
             });
         }
-        insert_cards(&new, writing.connection)?;
+        for card in &new {
+            insert_card(card, writing.connection)?;
+        }
         report.inserted = count(new.len());
         if report.inserted > 0 {
             writing.append_audit(std::slice::from_ref(&self.audit))?;
@@ -121,24 +123,21 @@ fn is_known(
     Ok(exists)
 }
 
-fn insert_cards(cards: &[&CardRecord], connection: &Connection) -> Result<(), Failure> {
-    let mut insert = connection.prepare_cached(sql::INSERT_CARD)?;
-    for card in cards {
-        insert.execute((
-            rows::row_id(card.key.row),
-            &card.key.check,
-            &card.pan.0,
-            card.psn.number(),
-            &card.last_four,
-            card.expiry.yymm(),
-            &card.programme.0,
-            card.cardmember.0,
-            rows::role_name(card.role),
-            card.version.cast_signed(),
-            &card.state,
-            &card.mac,
-        ))?;
-    }
+pub(super) fn insert_card(card: &CardRecord, connection: &Connection) -> Result<(), Failure> {
+    connection.prepare_cached(sql::INSERT_CARD)?.execute((
+        rows::row_id(card.key.row),
+        &card.key.check,
+        &card.pan.0,
+        card.psn.number(),
+        &card.last_four,
+        card.expiry.yymm(),
+        &card.programme.0,
+        card.cardmember.0,
+        rows::role_name(card.role),
+        card.version.cast_signed(),
+        &card.state,
+        &card.mac,
+    ))?;
     Ok(())
 }
 

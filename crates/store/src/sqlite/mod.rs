@@ -9,6 +9,7 @@ mod committer;
 mod import;
 mod notices;
 mod readers;
+mod reissue;
 mod rows;
 mod schema;
 mod sign_in;

@@ -14,12 +14,16 @@ statements! {
     CARD_VERSION = "SELECT version FROM card WHERE id = $1";
     CARD_BY_ID = "SELECT id, pan_check, sealed_pan, psn, last_four, expiry, programme, cardmember, role, \
         version, state, mac FROM card WHERE id = $1";
+    CARDS_FROM = "SELECT id, pan_check, sealed_pan, psn, last_four, expiry, programme, cardmember, role, \
+        version, state, mac FROM card WHERE id >= $1 ORDER BY id LIMIT $2";
     /// The number of the row is unsigned, SQL's integers aren't: negative ones come last.
     CARDS_OF = "SELECT id, pan_check, sealed_pan, psn, last_four, expiry, programme, cardmember, role, \
         version, state, mac FROM card WHERE cardmember = $1 ORDER BY role, last_four, id";
     INSERT_CARD = "INSERT INTO card (id, pan_check, sealed_pan, psn, last_four, expiry, programme, cardmember, \
         role, version, state, mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     MOVE_CARD = "UPDATE card SET version = $1, state = $2, mac = $3 WHERE id = $4 AND version = $5";
+    REISSUE_CARD = "UPDATE card SET psn = $1, expiry = $2, version = $3, state = $4, mac = $5 \
+        WHERE id = $6 AND version = $7 AND pan_check = $8";
 
     MESSAGE = "SELECT identity, content, answer FROM message WHERE identity = $1";
     INSERT_MESSAGE = "INSERT INTO message (identity, content, answer) VALUES ($1, $2, $3) \

@@ -6,14 +6,16 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
-    DueNotice, ImportReport, MessageRecord, NewCardmember, SessionRecord, SignInCharge, StepUpSpend, Store,
-    StoreFault,
+    DueNotice, ImportReport, MessageRecord, NewCardmember, NewState, SessionRecord, SignInCharge,
+    StepUpSpend, Store, StoreFault,
     sqlite::{
         SqliteStore,
         commit::Writing,
         committer::Failure,
         import::{self, CardImport},
-        notices, rows, sign_in, statements as sql,
+        notices,
+        reissue::Reissue,
+        rows, sign_in, statements as sql,
     },
 };
 
@@ -105,6 +107,30 @@ impl Store for SqliteStore {
     async fn cards_of(&self, cardmember: CardmemberId) -> Result<Vec<CardRecord>, StoreFault> {
         self.read(move |connection| all(connection, sql::CARDS_OF, [cardmember.0], rows::card))
             .await
+    }
+
+    async fn cards_from(&self, after: Option<CardRef>, limit: u32) -> Result<Vec<CardRecord>, StoreFault> {
+        let from = match after {
+            None => i64::MIN,
+            Some(after) => match rows::row_id(after).checked_add(1) {
+                Some(from) => from,
+                None => return Ok(Vec::new()),
+            },
+        };
+        self.read(move |connection| all(connection, sql::CARDS_FROM, (from, limit), rows::card))
+            .await
+    }
+
+    async fn reissue_card(
+        &self,
+        old: CardRef,
+        expected_version: u64,
+        new: CardRecord,
+        old_state: Option<NewState>,
+        audit: Vec<AuditEvent>,
+    ) -> Result<CommitOutcome, StoreFault> {
+        let reissue = Reissue::new(old, expected_version, new, old_state, audit)?;
+        self.write(move |writing| reissue.write(writing)).await
     }
 
     async fn commit(&self, batch: Vec<Commit>) -> Result<Vec<CommitOutcome>, StoreFault> {

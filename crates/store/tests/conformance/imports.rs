@@ -175,6 +175,33 @@ pub(crate) async fn cardmembers_conflict_by_reference_and_by_user_id(bed: &impl 
     assert_eq!((report.unchanged, report.refused.len()), (1, 0));
 }
 
+pub(crate) async fn all_cards_are_met_page_by_page(bed: &impl Bed) {
+    let store = bed.open();
+    let holder = with_cardmember(&store).await;
+    assert_eq!(store.cards_from(None, 3).await.unwrap(), []);
+    // Both ends of the numbers, as SQL and as we count them.
+    let rows = [0, 1, 2, i64::MAX.cast_unsigned(), 1 << 63, u64::MAX];
+    let cards = rows.map(|row| card(row, holder)).to_vec();
+    store
+        .import_cards(cards.clone(), event("cards_imported"))
+        .await
+        .unwrap();
+    for limit in 1..=7 {
+        let mut met = Vec::new();
+        loop {
+            let after = met.last().map(|card: &CardRecord| card.key.row);
+            let page = store.cards_from(after, limit).await.unwrap();
+            assert!(page.len() <= usize::try_from(limit).unwrap());
+            if page.is_empty() {
+                break;
+            }
+            met.extend(page);
+        }
+        met.sort_by_key(|card| card.key.row.0);
+        assert_eq!(met, cards);
+    }
+}
+
 pub(crate) async fn a_hundred_thousand_cards_are_imported(bed: &impl Bed) {
     let store = bed.open();
     let holder = with_cardmember(&store).await;

@@ -5,6 +5,7 @@ pub(crate) mod commits;
 pub(crate) mod concurrency;
 pub(crate) mod imports;
 pub(crate) mod notices;
+pub(crate) mod reissues;
 pub(crate) mod sign_in;
 
 use cards::{CardKey, CardRef, CardRole, CardmemberId, Expiry, ProgrammeId, Psn, SealedPan, Timestamp};
@@ -45,6 +46,11 @@ macro_rules! conformance {
             imports::two_cards_that_lead_to_one_row_are_told_apart,
             imports::cardmembers_conflict_by_reference_and_by_user_id,
             imports::a_hundred_thousand_cards_are_imported,
+            imports::all_cards_are_met_page_by_page,
+            reissues::a_reissue_under_the_same_number_replaces_what_the_plastic_carries,
+            reissues::a_reissue_under_a_new_number_adds_a_card_and_blocks_the_old_one,
+            reissues::a_reissue_of_a_card_that_moved_on_writes_nothing,
+            reissues::a_reissue_that_cannot_be_writes_nothing,
             sign_in::tries_are_charged_before_the_password_is_looked_at,
             sign_in::a_session_ends_when_idle_old_or_closed,
             sign_in::a_password_is_set_for_an_existing_cardmember_only,
