@@ -53,6 +53,8 @@ macro_rules! named_bits {
     };
 }
 
+pub(crate) use named_bits;
+
 named_bits! {
     /// Terminal verification results, tag 95: what the terminal says went wrong. A claim of the terminal, covered by
     /// the cryptogram only as what the card was told.

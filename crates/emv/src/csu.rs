@@ -143,3 +143,31 @@ impl<'a> IssuerAuthenticationData<'a> {
         [&self.arpc, &self.csu, self.proprietary].concat()
     }
 }
+
+/// Issuer authentication data (tag 91) of ARPC method 1: ARPC (8 bytes), authorisation response code (2). EMV 4.4 Book 2,
+/// 8.2.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IssuerAuthenticationDataMethod1 {
+    /// Authorisation response cryptogram.
+    pub arpc: [u8; 8],
+    /// Authorisation response code, as the ARPC covers it: two characters, or a scheme's bits (Mastercard's `0010`).
+    pub response_code: [u8; 2],
+}
+
+impl IssuerAuthenticationDataMethod1 {
+    /// Reads 10 bytes; `None` for another length.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let (&arpc, response_code) = value.split_first_chunk()?;
+        Some(Self {
+            arpc,
+            response_code: response_code.try_into().ok()?,
+        })
+    }
+
+    /// The value of tag 91.
+    pub fn to_bytes(self) -> [u8; 10] {
+        let [a, b, c, d, e, f, g, h] = self.arpc;
+        let [high, low] = self.response_code;
+        [a, b, c, d, e, f, g, h, high, low]
+    }
+}

@@ -1,4 +1,8 @@
-//! Visa card verification results: what the chip itself says it did, inside the issuer application data it signs.
+//! Card verification results: what the chip itself says it did, inside the issuer application data it signs. Visa's are
+//! here, [`mchip`] and [`ccd`] have the others'.
+
+pub mod ccd;
+pub mod mchip;
 
 /// Card verification results of Visa VSDC, 4 bytes: `03` and 3 bytes of bits.
 ///
@@ -102,7 +106,7 @@ const CVR_LEN_BYTE: u8 = 0x03;
 impl Cvr {
     /// What a chip reports when nothing has happened but a first GENERATE AC that asked to go online: `03A00000`.
     pub fn arqc() -> Self {
-        Self::from_bits([0xA0, 0, 0])
+        Self::of_bits([0xA0, 0, 0])
     }
 
     /// Reads 4 bytes; `None` where the first is not `03`.
@@ -114,7 +118,7 @@ impl Cvr {
     /// # Ok::<(), &str>(())
     /// ```
     pub fn parse([len, bits @ ..]: [u8; 4]) -> Option<Self> {
-        (len == CVR_LEN_BYTE).then(|| Self::from_bits(bits))
+        (len == CVR_LEN_BYTE).then(|| Self::of_bits(bits))
     }
 
     /// Offline PIN verified by the chip in this transaction: performed and not failed. Only as good as the cryptogram.
@@ -122,20 +126,12 @@ impl Cvr {
         self.offline_pin_performed && !self.offline_pin_failed
     }
 
-    fn from_bits([second, third, fourth]: [u8; 3]) -> Self {
+    /// Reads bytes 2 to 4, without the length.
+    pub(crate) fn of_bits([second, third, fourth]: [u8; 3]) -> Self {
+        let (second_ac, first_ac) = acs_of(second);
         Self {
-            second_ac: match second >> 6 {
-                0 => SecondAc::Aac,
-                1 => SecondAc::Tc,
-                2 => SecondAc::NotRequested,
-                _ => SecondAc::Reserved,
-            },
-            first_ac: match second >> 4 & 0x03 {
-                0 => FirstAc::Aac,
-                1 => FirstAc::Tc,
-                2 => FirstAc::Arqc,
-                _ => FirstAc::Reserved,
-            },
+            second_ac,
+            first_ac,
             issuer_authentication_failed: second & 0x08 != 0,
             offline_pin_performed: second & 0x04 != 0,
             offline_pin_failed: second & 0x02 != 0,
@@ -159,20 +155,7 @@ impl Cvr {
     /// The 4 bytes.
     pub fn to_bytes(&self) -> [u8; 4] {
         let bit = |on: bool, mask: u8| if on { mask } else { 0 };
-        let second_ac = match self.second_ac {
-            SecondAc::Aac => 0,
-            SecondAc::Tc => 1,
-            SecondAc::NotRequested => 2,
-            SecondAc::Reserved => 3,
-        };
-        let first_ac = match self.first_ac {
-            FirstAc::Aac => 0,
-            FirstAc::Tc => 1,
-            FirstAc::Arqc => 2,
-            FirstAc::Reserved => 3,
-        };
-        let second = second_ac << 6
-            | first_ac << 4
+        let second = acs_in(self.second_ac, self.first_ac)
             | bit(self.issuer_authentication_failed, 0x08)
             | bit(self.offline_pin_performed, 0x04)
             | bit(self.offline_pin_failed, 0x02)
@@ -192,4 +175,38 @@ impl Cvr {
             | bit(self.pin_not_presented, 0x01);
         [CVR_LEN_BYTE, second, third, fourth]
     }
+}
+
+/// Both cryptograms of a byte whose b8–b7 are the second's and b6–b5 the first's, as all three layouts have them.
+fn acs_of(byte: u8) -> (SecondAc, FirstAc) {
+    let second_ac = match byte >> 6 {
+        0 => SecondAc::Aac,
+        1 => SecondAc::Tc,
+        2 => SecondAc::NotRequested,
+        _ => SecondAc::Reserved,
+    };
+    let first_ac = match byte >> 4 & 0x03 {
+        0 => FirstAc::Aac,
+        1 => FirstAc::Tc,
+        2 => FirstAc::Arqc,
+        _ => FirstAc::Reserved,
+    };
+    (second_ac, first_ac)
+}
+
+/// The byte of [`acs_of`], its low nibble zero.
+fn acs_in(second_ac: SecondAc, first_ac: FirstAc) -> u8 {
+    let second_ac = match second_ac {
+        SecondAc::Aac => 0,
+        SecondAc::Tc => 1,
+        SecondAc::NotRequested => 2,
+        SecondAc::Reserved => 3,
+    };
+    let first_ac = match first_ac {
+        FirstAc::Aac => 0,
+        FirstAc::Tc => 1,
+        FirstAc::Arqc => 2,
+        FirstAc::Reserved => 3,
+    };
+    second_ac << 6 | first_ac << 4
 }

@@ -14,6 +14,9 @@ use crate::tags::{
 };
 use crate::tlv::{self, Object, Tag, TlvError};
 
+/// Bytes of [`Field55::terminal_data`].
+pub const TERMINAL_DATA_LEN: usize = 33;
+
 /// Chip data of an authorisation request. Bytes are as on the wire: numbers are BCD or big-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field55<'a> {
@@ -21,7 +24,7 @@ pub struct Field55<'a> {
     pub cryptogram: [u8; 8],
     /// 9F27: cryptogram information data.
     pub cid: u8,
-    /// 9F10: issuer application data, up to 32 bytes; [`crate::iad::VisaIad`] reads it.
+    /// 9F10: issuer application data, up to 32 bytes; [`crate::iad::ChipReport`] reads it.
     pub iad: &'a [u8],
     /// 9F37: unpredictable number.
     pub unpredictable_number: [u8; 4],
@@ -155,11 +158,11 @@ impl<'a> Field55<'a> {
         })
     }
 
-    /// What a Visa CVN 18 or 22 cryptogram covers, in its order, without padding: 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37 82
-    /// 9F36 and the whole of 9F10.
-    pub fn cvn18_cryptogram_input(&self) -> Vec<u8> {
-        [
-            &self.amount[..],
+    /// What every cryptogram covers before the issuer application data, or the part of it that its version takes: 9F02
+    /// 9F03 9F1A 95 5F2A 9A 9C 9F37 82 9F36 (EMV 4.4 Book 2, 8.1.1).
+    pub fn terminal_data(&self) -> [u8; TERMINAL_DATA_LEN] {
+        let parts: [&[u8]; 10] = [
+            &self.amount,
             &self.amount_other,
             &self.terminal_country,
             &self.tvr.0,
@@ -169,9 +172,18 @@ impl<'a> Field55<'a> {
             &self.unpredictable_number,
             &self.aip,
             &self.atc,
-            self.iad,
-        ]
-        .concat()
+        ];
+        let mut data = [0; TERMINAL_DATA_LEN];
+        for (to, from) in data.iter_mut().zip(parts.into_iter().flatten()) {
+            *to = *from;
+        }
+        data
+    }
+
+    /// What a Visa CVN 18 or 22 cryptogram covers, in its order, without padding: 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37 82
+    /// 9F36 and the whole of 9F10.
+    pub fn cvn18_cryptogram_input(&self) -> Vec<u8> {
+        [&self.terminal_data()[..], self.iad].concat()
     }
 
     /// The bytes of field 55 with these data objects, as a terminal sends them.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{published, unhex};
-use emv::csu::{Csu, IssuerAuthenticationData, OfflineCounters};
+use emv::csu::{Csu, IssuerAuthenticationData, IssuerAuthenticationDataMethod1, OfflineCounters};
 use proptest::prelude::*;
 
 #[test]
@@ -125,6 +125,23 @@ fn issuer_authentication_data_has_8_to_16_bytes() {
         assert_eq!(
             IssuerAuthenticationData::parse(&value).is_some(),
             (8..=16).contains(&len),
+            "{len}"
+        );
+    }
+}
+
+#[test]
+fn issuer_authentication_data_of_method_1_has_an_arpc_and_a_response_code() {
+    // pyemv's Mastercard 16 vector: ARPC and response code.
+    let bytes = unhex("73F6BBF389A6586C 0010");
+    let data = IssuerAuthenticationDataMethod1::parse(&bytes).unwrap();
+    assert_eq!(data.arpc.to_vec(), unhex("73F6BBF389A6586C"));
+    assert_eq!(data.response_code, [0x00, 0x10]);
+    assert_eq!(data.to_bytes().to_vec(), bytes);
+    for len in (0..24).filter(|len| *len != 10) {
+        assert_eq!(
+            IssuerAuthenticationDataMethod1::parse(&vec![7; len]),
+            None,
             "{len}"
         );
     }
