@@ -10,6 +10,7 @@ pub mod authorise;
 pub mod card_status;
 pub mod change_pin;
 pub mod create_pin;
+pub mod dual_run;
 pub mod fraud;
 pub mod import;
 pub mod reverse;
