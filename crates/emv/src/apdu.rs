@@ -20,6 +20,8 @@ pub const INS_AE_GENERATE_AC: u8 = 0xAE;
 pub const INS_82_EXTERNAL_AUTHENTICATE: u8 = 0x82;
 /// GET CHALLENGE.
 pub const INS_84_GET_CHALLENGE: u8 = 0x84;
+/// INTERNAL AUTHENTICATE.
+pub const INS_88_INTERNAL_AUTHENTICATE: u8 = 0x88;
 /// PIN CHANGE/UNBLOCK.
 pub const INS_24_PIN_CHANGE_UNBLOCK: u8 = 0x24;
 /// APPLICATION UNBLOCK.
@@ -29,8 +31,10 @@ pub const INS_1E_APPLICATION_BLOCK: u8 = 0x1E;
 /// CARD BLOCK.
 pub const INS_16_CARD_BLOCK: u8 = 0x16;
 
-/// Class of PIN CHANGE/UNBLOCK with secure messaging format 2.
+/// Class of script commands with secure messaging format 2.
 pub const CLA_84_SECURE_MESSAGING: u8 = 0x84;
+/// Class of script commands with secure messaging format 1.
+pub const CLA_8C_SECURE_MESSAGING_BER_TLV: u8 = 0x8C;
 /// P2 of PIN CHANGE/UNBLOCK: only reset the PIN try counter.
 pub const P2_00_UNBLOCK: u8 = 0x00;
 /// P2 of PIN CHANGE/UNBLOCK: change, with the current PIN in the PIN block.
@@ -41,6 +45,8 @@ pub const P2_02_CHANGE: u8 = 0x02;
 pub const P2_80_PLAINTEXT_PIN: u8 = 0x80;
 /// P2 of VERIFY: enciphered PIN.
 pub const P2_88_ENCIPHERED_PIN: u8 = 0x88;
+/// Bit of P1 of GENERATE AC: the cryptogram is wanted inside signed dynamic data (CDA).
+pub const P1_10_CDA_REQUESTED: u8 = 0x10;
 
 /// A command, its data borrowed. Its `Debug` shows no data: VERIFY carries a PIN, and wiping it is its owner's part.
 ///
@@ -162,6 +168,34 @@ impl<'a> Command<'a> {
         Self::new(0x00, INS_20_VERIFY, 0x00, P2_80_PLAINTEXT_PIN, block, None)
     }
 
+    /// GET CHALLENGE: the chip's unpredictable number, 8 bytes, for an enciphered PIN.
+    pub fn get_challenge() -> Self {
+        Self::new(0x00, INS_84_GET_CHALLENGE, 0x00, 0x00, &[], Some(0))
+    }
+
+    /// VERIFY with an enciphered PIN, as long as the modulus of the chip's key (EMV 4.4 Book 2, 7.2).
+    pub fn verify_enciphered(enciphered: &'a [u8]) -> Self {
+        Self::new(0x00, INS_20_VERIFY, 0x00, P2_88_ENCIPHERED_PIN, enciphered, None)
+    }
+
+    /// INTERNAL AUTHENTICATE with the DDOL's values.
+    pub fn internal_authenticate(ddol_values: &'a [u8]) -> Self {
+        Self::new(
+            0x00,
+            INS_88_INTERNAL_AUTHENTICATE,
+            0x00,
+            0x00,
+            ddol_values,
+            Some(0),
+        )
+    }
+
+    /// GENERATE AC as [`Command::generate_ac`], the answer inside signed dynamic data (CDA).
+    pub fn generate_ac_signed(kind: crate::field55::CryptogramKind, cdol_values: &'a [u8]) -> Self {
+        let p1 = kind.code() | P1_10_CDA_REQUESTED;
+        Self::new(0x80, INS_AE_GENERATE_AC, p1, 0x00, cdol_values, Some(0))
+    }
+
     /// GENERATE AC, asking for one kind of cryptogram, with the CDOL's values.
     pub fn generate_ac(kind: crate::field55::CryptogramKind, cdol_values: &'a [u8]) -> Self {
         Self::new(0x80, INS_AE_GENERATE_AC, kind.code(), 0x00, cdol_values, Some(0))
@@ -213,6 +247,7 @@ impl<'a> Command<'a> {
             INS_AE_GENERATE_AC => "GENERATE AC",
             INS_82_EXTERNAL_AUTHENTICATE => "EXTERNAL AUTHENTICATE",
             INS_84_GET_CHALLENGE => "GET CHALLENGE",
+            INS_88_INTERNAL_AUTHENTICATE => "INTERNAL AUTHENTICATE",
             INS_24_PIN_CHANGE_UNBLOCK => "PIN CHANGE/UNBLOCK",
             INS_18_APPLICATION_UNBLOCK => "APPLICATION UNBLOCK",
             INS_1E_APPLICATION_BLOCK => "APPLICATION BLOCK",

@@ -109,6 +109,8 @@ pub const TAG_8F_CA_KEY_INDEX: Tag = Tag::new(0x8F);
 pub const TAG_90_ISSUER_CERTIFICATE: Tag = Tag::new(0x90);
 /// `91`: issuer authentication data.
 pub const TAG_91_ISSUER_AUTHENTICATION_DATA: Tag = Tag::new(0x91);
+/// `92`: issuer public key remainder.
+pub const TAG_92_ISSUER_KEY_REMAINDER: Tag = Tag::new(0x92);
 /// `93`: signed static application data.
 pub const TAG_93_SIGNED_STATIC_DATA: Tag = Tag::new(0x93);
 /// `94`: application file locator.
@@ -189,6 +191,12 @@ pub const TAG_9F23_UPPER_OFFLINE_LIMIT: Tag = Tag::new(0x9F23);
 pub const TAG_9F26_APPLICATION_CRYPTOGRAM: Tag = Tag::new(0x9F26);
 /// `9F27`: cryptogram information data.
 pub const TAG_9F27_CID: Tag = Tag::new(0x9F27);
+/// `9F2D`: ICC PIN encipherment public key certificate.
+pub const TAG_9F2D_ICC_PIN_KEY_CERTIFICATE: Tag = Tag::new(0x9F2D);
+/// `9F2E`: ICC PIN encipherment public key exponent.
+pub const TAG_9F2E_ICC_PIN_KEY_EXPONENT: Tag = Tag::new(0x9F2E);
+/// `9F2F`: ICC PIN encipherment public key remainder.
+pub const TAG_9F2F_ICC_PIN_KEY_REMAINDER: Tag = Tag::new(0x9F2F);
 /// `9F32`: issuer public key exponent.
 pub const TAG_9F32_ISSUER_KEY_EXPONENT: Tag = Tag::new(0x9F32);
 /// `9F33`: terminal capabilities.
@@ -215,8 +223,18 @@ pub const TAG_9F42_APPLICATION_CURRENCY: Tag = Tag::new(0x9F42);
 pub const TAG_9F44_APPLICATION_CURRENCY_EXPONENT: Tag = Tag::new(0x9F44);
 /// `9F45`: data authentication code.
 pub const TAG_9F45_DATA_AUTHENTICATION_CODE: Tag = Tag::new(0x9F45);
+/// `9F46`: ICC public key certificate.
+pub const TAG_9F46_ICC_CERTIFICATE: Tag = Tag::new(0x9F46);
+/// `9F47`: ICC public key exponent.
+pub const TAG_9F47_ICC_KEY_EXPONENT: Tag = Tag::new(0x9F47);
+/// `9F48`: ICC public key remainder.
+pub const TAG_9F48_ICC_KEY_REMAINDER: Tag = Tag::new(0x9F48);
+/// `9F49`: dynamic data authentication data object list.
+pub const TAG_9F49_DDOL: Tag = Tag::new(0x9F49);
 /// `9F4A`: static data authentication tag list.
 pub const TAG_9F4A_SDA_TAG_LIST: Tag = Tag::new(0x9F4A);
+/// `9F4B`: signed dynamic application data.
+pub const TAG_9F4B_SIGNED_DYNAMIC_DATA: Tag = Tag::new(0x9F4B);
 /// `9F4C`: ICC dynamic number.
 pub const TAG_9F4C_ICC_DYNAMIC_NUMBER: Tag = Tag::new(0x9F4C);
 /// `9F4E`: merchant name and location.
@@ -241,7 +259,7 @@ pub const TAG_A5_FCI_PROPRIETARY: Tag = Tag::new(0xA5);
 pub const TAG_BF0C_FCI_ISSUER_DISCRETIONARY: Tag = Tag::new(0xBF0C);
 
 /// In ascending order of the tag.
-static TAGS: [(Tag, &str, Format, Visibility); 99] = [
+static TAGS: [(Tag, &str, Format, Visibility); 108] = [
     (TAG_4F_ADF_NAME, "Application identifier (card)", B, Shown),
     (TAG_50_APPLICATION_LABEL, "Application label", B, Shown),
     (TAG_56_TRACK_1, "Track 1 data", B, Hidden),
@@ -305,6 +323,12 @@ static TAGS: [(Tag, &str, Format, Visibility); 99] = [
     (
         TAG_91_ISSUER_AUTHENTICATION_DATA,
         "Issuer authentication data",
+        B,
+        Shown,
+    ),
+    (
+        TAG_92_ISSUER_KEY_REMAINDER,
+        "Issuer public key remainder",
         B,
         Shown,
     ),
@@ -423,6 +447,24 @@ static TAGS: [(Tag, &str, Format, Visibility); 99] = [
     ),
     (TAG_9F27_CID, "Cryptogram information data", B, Shown),
     (
+        TAG_9F2D_ICC_PIN_KEY_CERTIFICATE,
+        "ICC PIN encipherment public key certificate",
+        B,
+        Shown,
+    ),
+    (
+        TAG_9F2E_ICC_PIN_KEY_EXPONENT,
+        "ICC PIN encipherment public key exponent",
+        B,
+        Shown,
+    ),
+    (
+        TAG_9F2F_ICC_PIN_KEY_REMAINDER,
+        "ICC PIN encipherment public key remainder",
+        B,
+        Shown,
+    ),
+    (
         TAG_9F32_ISSUER_KEY_EXPONENT,
         "Issuer public key exponent",
         B,
@@ -470,9 +512,24 @@ static TAGS: [(Tag, &str, Format, Visibility); 99] = [
         B,
         Shown,
     ),
+    (TAG_9F46_ICC_CERTIFICATE, "ICC public key certificate", B, Shown),
+    (TAG_9F47_ICC_KEY_EXPONENT, "ICC public key exponent", B, Shown),
+    (TAG_9F48_ICC_KEY_REMAINDER, "ICC public key remainder", B, Shown),
+    (
+        TAG_9F49_DDOL,
+        "Dynamic data authentication data object list",
+        B,
+        Shown,
+    ),
     (
         TAG_9F4A_SDA_TAG_LIST,
         "Static data authentication tag list",
+        B,
+        Shown,
+    ),
+    (
+        TAG_9F4B_SIGNED_DYNAMIC_DATA,
+        "Signed dynamic application data",
         B,
         Shown,
     ),

@@ -77,6 +77,18 @@ fn a_terminal_writes_each_command_as_the_standard_has_it() {
         "GENERATE AC",
     );
     check(
+        Command::generate_ac_signed(CryptogramKind::Arqc, &[1, 2]),
+        "80AE9000 02 0102 00",
+        "GENERATE AC",
+    );
+    check(Command::get_challenge(), "00840000 00", "GET CHALLENGE");
+    check(Command::verify_enciphered(&[7, 8]), "00200088 02 0708", "VERIFY");
+    check(
+        Command::internal_authenticate(&unhex("52BF4585")),
+        "00880000 04 52BF4585 00",
+        "INTERNAL AUTHENTICATE",
+    );
+    check(
         Command::external_authenticate(&unhex("B99B9A2F03920000")),
         "00820000 08 B99B9A2F03920000",
         "EXTERNAL AUTHENTICATE",
