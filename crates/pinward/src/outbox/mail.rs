@@ -91,6 +91,7 @@ impl NewPinSet {
             "web" => "Online Services, on the web",
             "app" => "our App",
             "phone" => "the phone",
+            "atm" => "a cash machine",
             other => other,
         }
     }
