@@ -2,14 +2,14 @@
 
 use subtle::ConstantTimeEq;
 
-use crate::cvn::{AcIad, AcKeyMethod, Cvn};
-use crate::session_keys::{common_ac, mastercard_skd};
-use crate::tdes_key::Tdes2Key;
+use crate::cvn::{AcIad, AcKeyMethod, ArpcMethod, Cvn};
+use crate::emv_key::{EmvKey, WrongAlgorithm};
+use crate::session_keys::{TreeShape, common_of, emv2000_tree, mastercard_skd, r_of_ac};
 
 /// Most bytes of issuer application data, EMV Book 3 annex A (tag 9F10).
 const IAD_LEN_MAX_BYTES: usize = 32;
 /// Bytes before the issuer application data.
-const TERMINAL_DATA_LEN_BYTES: usize = 37;
+const TERMINAL_DATA_LEN_BYTES: usize = 33;
 
 /// What terminal and card feed into a cryptogram, each field as the value of its tag.
 ///
@@ -43,37 +43,12 @@ pub struct AcInput<'a> {
 #[error("the issuer application data has the wrong length for its cryptogram version")]
 pub struct IadLengthError;
 
-/// The key of one transaction's cryptogram.
+/// The keys of one transaction's cryptogram and of its answer.
 ///
 /// ```
-/// use paycrypto::cryptogram::ac_session_key;
+/// use paycrypto::cryptogram::{AcInput, AcSession};
 /// use paycrypto::cvn::Cvn;
-/// use paycrypto::session_keys::common_ac;
-/// use paycrypto::tdes_key::Tdes2Key;
-///
-/// let master = Tdes2Key::from_bytes(&[0x23; 16]);
-/// let key = ac_session_key(Cvn::Visa18, &master, 0x001C, [0; 4]);
-/// assert_eq!(key.expose_bytes(), common_ac(&master, 0x001C).expose_bytes());
-/// ```
-#[must_use]
-pub fn ac_session_key(cvn: Cvn, icc_mk_ac: &Tdes2Key, atc: u16, unpredictable_number: [u8; 4]) -> Tdes2Key {
-    match cvn.profile().ac_key {
-        AcKeyMethod::MasterKey => Tdes2Key::from_bytes(icc_mk_ac.expose_bytes()),
-        AcKeyMethod::Common => common_ac(icc_mk_ac, atc),
-        AcKeyMethod::MastercardSkd => mastercard_skd(icc_mk_ac, atc, unpredictable_number),
-    }
-}
-
-/// The 8-byte cryptogram: retail MAC over the terminal's and the card's data.
-///
-/// Refuses issuer application data too short for the version, or longer than 32 bytes.
-///
-/// Source: EMV Book 2 8.1 and the table of [`crate::cvn`]. Evidence: `vectors/cvn.txt`, second implementation pyemv.
-///
-/// ```
-/// use paycrypto::cryptogram::{AcInput, generate_ac, verify_ac};
-/// use paycrypto::cvn::Cvn;
-/// use paycrypto::tdes_key::Tdes2Key;
+/// use paycrypto::emv_key::{EmvAlgorithm, EmvKey};
 ///
 /// let input = AcInput {
 ///     amount: [0, 0, 0, 0, 0x40, 0],
@@ -88,28 +63,94 @@ pub fn ac_session_key(cvn: Cvn, icc_mk_ac: &Tdes2Key, atc: u16, unpredictable_nu
 ///     atc: 0x001C,
 ///     iad: &[0x06, 0x01, 0x12, 0x03, 0xA0, 0xB8, 0x00],
 /// };
-/// let session_key = Tdes2Key::from_bytes(&[0x23; 16]);
-/// let arqc = generate_ac(Cvn::Visa18, &session_key, &input).unwrap();
-/// assert!(verify_ac(Cvn::Visa18, &session_key, &input, arqc).unwrap());
+/// let icc_mk_ac = EmvKey::from_bytes(EmvAlgorithm::Tdes, &[0x23; 16]).unwrap();
+/// let session = AcSession::new(Cvn::Visa18, &icc_mk_ac, input.atc, input.unpredictable_number).unwrap();
+/// let arqc = session.generate(&input).unwrap();
+/// assert_eq!(session.verify(&input, arqc), Ok(true));
+/// assert!(AcSession::new(Cvn::CcdAes, &icc_mk_ac, input.atc, input.unpredictable_number).is_err());
 /// ```
-pub fn generate_ac(cvn: Cvn, session_key: &Tdes2Key, input: &AcInput<'_>) -> Result<[u8; 8], IadLengthError> {
-    let mut data = [0; TERMINAL_DATA_LEN_BYTES + IAD_LEN_MAX_BYTES];
-    let len = fill_data(&mut data, cvn, input)?;
-    let data = data.get(..len).ok_or(IadLengthError)?;
-    Ok(session_key.retail_mac(cvn.profile().ac_padding, data))
+#[derive(Debug)]
+pub struct AcSession {
+    cvn: Cvn,
+    key: EmvKey,
+    /// Where the answer isn't made with `key`.
+    arpc_key: Option<EmvKey>,
 }
 
-/// Whether a cryptogram is the right one; compared in constant time.
-///
-/// Refuses what [`generate_ac`] refuses. Says nothing about freshness: replay is caught by the ATC.
-pub fn verify_ac(
-    cvn: Cvn,
-    session_key: &Tdes2Key,
-    input: &AcInput<'_>,
-    cryptogram: [u8; 8],
-) -> Result<bool, IadLengthError> {
-    let expected = generate_ac(cvn, session_key, input)?;
-    Ok(expected.ct_eq(&cryptogram).into())
+impl AcSession {
+    /// Derives the keys from ICC MK-AC. The unpredictable number (tag 9F37) matters to Mastercard SKD only.
+    ///
+    /// Refuses a key of another algorithm than the version's.
+    pub fn new(
+        cvn: Cvn,
+        icc_mk_ac: &EmvKey,
+        atc: u16,
+        unpredictable_number: [u8; 4],
+    ) -> Result<Self, WrongAlgorithm> {
+        if icc_mk_ac.algorithm() != cvn.algorithm() {
+            return Err(WrongAlgorithm);
+        }
+        let profile = cvn.profile();
+        let key = match profile.ac_key {
+            AcKeyMethod::MasterKey => icc_mk_ac.duplicate(),
+            AcKeyMethod::Common => common_of(icc_mk_ac, r_of_ac(atc)),
+            AcKeyMethod::MastercardSkd => {
+                EmvKey::Tdes(mastercard_skd(icc_mk_ac.as_tdes()?, atc, unpredictable_number))
+            }
+            AcKeyMethod::Emv2000Tree => {
+                let master = icc_mk_ac.as_tdes()?;
+                EmvKey::Tdes(emv2000_tree(master, TreeShape::Height8Branch4, [0; 16], atc))
+            }
+        };
+        let arpc_key = match profile.arpc {
+            ArpcMethod::Method1MasterKey => Some(icc_mk_ac.duplicate()),
+            ArpcMethod::Method1SessionKey | ArpcMethod::Method2 => None,
+        };
+        Ok(Self { cvn, key, arpc_key })
+    }
+
+    /// The cryptogram version.
+    #[must_use]
+    pub fn cvn(&self) -> Cvn {
+        self.cvn
+    }
+
+    /// The 8-byte cryptogram over the terminal's and the card's data.
+    ///
+    /// Refuses issuer application data too short for the version, or longer than 32 bytes.
+    ///
+    /// Source: EMV Book 2 8.1 and the table of [`crate::cvn`]. Evidence: `vectors/cvn.txt`, second implementation pyemv.
+    pub fn generate(&self, input: &AcInput<'_>) -> Result<[u8; 8], IadLengthError> {
+        let mut data = [0; TERMINAL_DATA_LEN_BYTES + IAD_LEN_MAX_BYTES];
+        let len = fill_data(&mut data, self.cvn, input)?;
+        let data = data.get(..len).ok_or(IadLengthError)?;
+        Ok(self.generate_over(data))
+    }
+
+    /// The cryptogram over data that is laid out already, each field as [`AcInput`] has it and in its order, the part
+    /// of the issuer application data that the version wants at the end.
+    #[must_use]
+    pub fn generate_over(&self, data: &[u8]) -> [u8; 8] {
+        self.key.mac(self.cvn.profile().ac_padding, data)
+    }
+
+    /// Whether a cryptogram is the right one; compared in constant time.
+    ///
+    /// Refuses what [`AcSession::generate`] refuses. Says nothing about freshness: replay is caught by the ATC.
+    pub fn verify(&self, input: &AcInput<'_>, cryptogram: [u8; 8]) -> Result<bool, IadLengthError> {
+        Ok(self.generate(input)?.ct_eq(&cryptogram).into())
+    }
+
+    /// As [`AcSession::verify`], over data as for [`AcSession::generate_over`].
+    #[must_use]
+    pub fn verify_over(&self, data: &[u8], cryptogram: [u8; 8]) -> bool {
+        self.generate_over(data).ct_eq(&cryptogram).into()
+    }
+
+    /// The key that answers the cryptogram: the session key, or ICC MK-AC.
+    pub(crate) fn arpc_key(&self) -> &EmvKey {
+        self.arpc_key.as_ref().unwrap_or(&self.key)
+    }
 }
 
 /// Lays the fields out in the order of EMV Book 2 table 26 and says how many bytes that made.

@@ -1,8 +1,23 @@
 //! Cryptogram versions: which derivation, padding, data and script layout each one uses, as data.
 //!
-//! The schemes' own documents are under a non-disclosure agreement; these rows come from two public implementations that
-//! agree (pyemv 1.5.0, jPOS) and are shown right by `vectors/cvn.txt`, which come from a real HSM by way of pyemv.
+//! The schemes' own documents are under a non-disclosure agreement: each row rests on public text only.
+//!
+//! | rows | source | verified by |
+//! |---|---|---|
+//! | Visa 10, 18, 22, Interac 133, Mastercard 16, 17, 20, 21 | pyemv 1.5.0 and jPOS, which agree | `vectors/cvn.txt`, from a real HSM by way of pyemv |
+//! | CCD with TDES | EMV Book 2 version 4.3 (CCD parts, 8.1.1, 8.2.2, 9.2, 9.3, annex D) | the parts against pyemv (keys, cryptogram, ARPC, retail MAC, encipherment); no public vector of the whole |
+//! | CCD with AES | EMV Book 2 version 4.3, A1.1, A1.2.2, A1.3, A1.4.3 | the parts against AES and CMAC of Python's `cryptography`; no public vector |
+//! | EMV2000 | EMV Book 2 version 4.1 A1.3 for the keys | the keys against pyemv; the combination with M/Chip's layout is unverified |
+//! | American Express | unverified: no public text shows it | nothing. It is Visa 10's construction, which public HSM documentation describes as the same for PIN changes |
+//!
+//! Unverified, because no public text that could be read settles it:
+//!
+//! - CCD: that the whole of tag 9F10 enters the cryptogram; script MACs of 8 bytes (EMV allows 4 to 8)
+//! - CCD with AES: zero bytes behind a chaining value of 8 bytes, see [`crate::script`]
+//! - EMV2000: ARPC under the session key, script keys from the tree, and the counted ARQC in the script MAC
+//! - American Express: everything
 
+use crate::emv_key::EmvAlgorithm;
 use crate::icc_keys::IccKeyOption;
 use crate::tdes_key::MacPadding;
 
@@ -25,6 +40,14 @@ pub enum Cvn {
     Mastercard20,
     /// Mastercard CVN 21 (hex 15).
     Mastercard21,
+    /// EMV Common Core Definitions, cryptogram version 5: TDES.
+    CcdTdes,
+    /// EMV Common Core Definitions, cryptogram version 6: AES.
+    CcdAes,
+    /// M/Chip layout with EMV2000 tree session keys (hex 12). Unverified but for its keys.
+    Emv2000,
+    /// American Express, built like Visa CVN 10. Unverified.
+    AmexUnverified,
 }
 
 /// What a cryptogram version stands for.
@@ -34,7 +57,7 @@ pub struct CvnProfile {
     pub icc_key: IccKeyOption,
     /// How the cryptogram's session key comes from ICC MK-AC.
     pub ac_key: AcKeyMethod,
-    /// Padding of the cryptogram's MAC.
+    /// Padding of the cryptogram's MAC with TDES; CMAC pads by itself.
     pub ac_padding: MacPadding,
     /// Which bytes of tag 9F10 enter the cryptogram.
     pub ac_iad: AcIad,
@@ -44,7 +67,8 @@ pub struct CvnProfile {
     pub script_key: ScriptKeyMethod,
     /// Layout and encipherment of a new PIN.
     pub pin_change: PinChangeLayout,
-    /// Transaction data in the script MAC, between header and data.
+    /// What the script MAC covers besides the command. `Chained` stands for secure messaging format 1, the others for
+    /// format 2.
     pub script_mac: ScriptMacData,
 }
 
@@ -57,6 +81,8 @@ pub enum AcKeyMethod {
     Common,
     /// [`crate::session_keys::mastercard_skd`].
     MastercardSkd,
+    /// [`crate::session_keys::emv2000_tree`] of height 8 and branch factor 4, with a zero IV.
+    Emv2000Tree,
 }
 
 /// Part of tag 9F10 in the cryptogram.
@@ -92,6 +118,8 @@ pub enum ScriptKeyMethod {
     CommonArqc,
     /// [`crate::session_keys::common`] with the ARQC plus the number of script commands sent before.
     CommonArqcPlusCount,
+    /// [`crate::session_keys::emv2000_tree`] of height 8 and branch factor 4, with a zero IV.
+    Emv2000Tree,
 }
 
 /// Clear layout and mode of the enciphered PIN in a PIN CHANGE command.
@@ -103,18 +131,46 @@ pub enum PinChangeLayout {
     VisIso2,
     /// ISO 9564 format 2 block, CBC, no padding: 8 bytes.
     Iso2,
+    /// ISO 9564 format 2 block, method 2 padding, CBC: 16 bytes. In data object 87 of secure messaging format 1.
+    Ccd,
 }
 
-/// Transaction data that a script MAC covers.
+/// What a script MAC covers besides the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScriptMacData {
-    /// ATC and ARQC; where the key method counts commands, the ARQC counts with it.
+    /// ATC and ARQC, between header and data.
     AtcArqc,
-    /// None.
+    /// ATC, and ARQC plus the number of script commands sent before, between header and data.
+    AtcArqcPlusCount,
+    /// Nothing.
     Nothing,
+    /// In front: the ARQC, or the MAC of the script command sent before. Secure messaging format 1.
+    Chained,
 }
 
 impl Cvn {
+    /// Every version, once.
+    pub const ALL: [Self; 12] = [
+        Self::Visa10,
+        Self::Visa18,
+        Self::Visa22,
+        Self::Interac133,
+        Self::Mastercard16,
+        Self::Mastercard17,
+        Self::Mastercard20,
+        Self::Mastercard21,
+        Self::CcdTdes,
+        Self::CcdAes,
+        Self::Emv2000,
+        Self::AmexUnverified,
+    ];
+
+    /// Algorithm of the card's keys.
+    #[must_use]
+    pub const fn algorithm(self) -> EmvAlgorithm {
+        self.profile().icc_key.algorithm()
+    }
+
     /// The row of this version.
     ///
     /// ```
@@ -166,7 +222,7 @@ impl Cvn {
                 arpc: ArpcMethod::Method1MasterKey,
                 script_key: ScriptKeyMethod::CommonArqcPlusCount,
                 pin_change: PinChangeLayout::Iso2,
-                script_mac: ScriptMacData::AtcArqc,
+                script_mac: ScriptMacData::AtcArqcPlusCount,
             },
             Self::Mastercard17 => CvnProfile {
                 ac_iad: AcIad::MChipCvrAndCounters,
@@ -181,6 +237,44 @@ impl Cvn {
                 ac_iad: AcIad::MChipCvrAndCounters,
                 ..Self::Mastercard20.profile()
             },
+            Self::CcdTdes => CvnProfile {
+                icc_key: IccKeyOption::B,
+                ac_key: AcKeyMethod::Common,
+                ac_padding: MacPadding::Method2,
+                ac_iad: AcIad::Whole,
+                arpc: ArpcMethod::Method2,
+                script_key: ScriptKeyMethod::CommonArqc,
+                pin_change: PinChangeLayout::Ccd,
+                script_mac: ScriptMacData::Chained,
+            },
+            Self::CcdAes => CvnProfile {
+                icc_key: IccKeyOption::C,
+                ..Self::CcdTdes.profile()
+            },
+            Self::Emv2000 => CvnProfile {
+                ac_key: AcKeyMethod::Emv2000Tree,
+                arpc: ArpcMethod::Method1SessionKey,
+                script_key: ScriptKeyMethod::Emv2000Tree,
+                ..Self::Mastercard16.profile()
+            },
+            Self::AmexUnverified => Self::Visa10.profile(),
         }
     }
 }
+
+/// What only TDES can do is asked of rows with TDES keys only.
+const _: () = {
+    let mut rest: &[Cvn] = &Cvn::ALL;
+    while let [cvn, others @ ..] = rest {
+        let profile = cvn.profile();
+        let any_algorithm = matches!(profile.ac_key, AcKeyMethod::Common)
+            && matches!(profile.arpc, ArpcMethod::Method2)
+            && matches!(
+                profile.script_key,
+                ScriptKeyMethod::CommonArqc | ScriptKeyMethod::CommonArqcPlusCount
+            )
+            && matches!(profile.pin_change, PinChangeLayout::Ccd);
+        assert!(any_algorithm || matches!(cvn.algorithm(), EmvAlgorithm::Tdes));
+        rest = others;
+    }
+};

@@ -6,105 +6,162 @@ use zeroize::Zeroizing;
 
 use crate::account::AccountDigits;
 use crate::aes_key::AesKey;
+use crate::cvn::Cvn;
+use crate::emv_key::{EmvAlgorithm, EmvKey, WrongAlgorithm};
 use crate::tdes_key::{Tdes2Key, set_odd_parity};
 
-/// How a TDES ICC master key is derived.
+/// How an ICC master key is derived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IccKeyOption {
-    /// EMV Book 2 A1.4.1.
+    /// EMV Book 2 A1.4.1, for TDES.
     A,
-    /// EMV Book 2 A1.4.2.
+    /// EMV Book 2 A1.4.2, for TDES.
     B,
+    /// EMV Book 2 A1.4.3, for AES.
+    C,
 }
 
-/// The three issuer master keys of a card range, or the three master keys of one card.
-#[derive(Debug)]
-pub struct EmvMasterKeys {
-    /// Application cryptograms (IMK-AC, ICC MK-AC).
-    pub ac: Tdes2Key,
-    /// Secure messaging for integrity: script MACs (IMK-SMI, ICC MK-SMI).
-    pub smi: Tdes2Key,
-    /// Secure messaging for confidentiality: enciphered PINs (IMK-SMC, ICC MK-SMC).
-    pub smc: Tdes2Key,
-}
-
-impl EmvMasterKeys {
-    /// The card's three keys from the issuer's three.
+impl IccKeyOption {
+    /// Algorithm of the keys it derives.
     #[must_use]
-    pub fn of_card(&self, option: IccKeyOption, account: &AccountDigits, psn: Psn) -> Self {
-        let derivation = derivation_data(option, account, psn);
-        Self {
-            ac: derive_tdes(&self.ac, derivation),
-            smi: derive_tdes(&self.smi, derivation),
-            smc: derive_tdes(&self.smc, derivation),
+    pub const fn algorithm(self) -> EmvAlgorithm {
+        match self {
+            Self::A | Self::B => EmvAlgorithm::Tdes,
+            Self::C => EmvAlgorithm::Aes,
         }
     }
 }
 
-/// One TDES ICC master key, with odd parity.
+/// An issuer master key, wherever it is kept.
+#[derive(Clone, Copy, Debug)]
+pub enum IssuerKey<'a> {
+    /// Double-length TDES, for options A and B.
+    Tdes(&'a Tdes2Key),
+    /// AES, for option C.
+    Aes(&'a AesKey),
+}
+
+/// The three issuer master keys of a card range.
+#[derive(Clone, Copy, Debug)]
+pub struct IssuerKeys<'a> {
+    /// Application cryptograms (IMK-AC).
+    pub ac: IssuerKey<'a>,
+    /// Secure messaging for integrity: script MACs (IMK-SMI).
+    pub smi: IssuerKey<'a>,
+    /// Secure messaging for confidentiality: enciphered PINs (IMK-SMC).
+    pub smc: IssuerKey<'a>,
+}
+
+impl IssuerKeys<'_> {
+    /// The card's three keys. Refuses keys of another algorithm than the version's.
+    pub fn of_card(&self, cvn: Cvn, account: &AccountDigits, psn: Psn) -> Result<CardKeys, WrongAlgorithm> {
+        let derive = |issuer_key| icc_master_key(cvn.profile().icc_key, issuer_key, account, psn);
+        CardKeys::new(cvn, derive(self.ac)?, derive(self.smi)?, derive(self.smc)?)
+    }
+}
+
+/// The three master keys of one card, each of the algorithm that the card's cryptogram version wants.
+#[derive(Debug)]
+pub struct CardKeys {
+    cvn: Cvn,
+    ac: EmvKey,
+    smi: EmvKey,
+    smc: EmvKey,
+}
+
+impl CardKeys {
+    /// Takes keys for cryptograms (ICC MK-AC), script MACs (ICC MK-SMI) and script encipherment (ICC MK-SMC).
+    ///
+    /// Refuses keys of another algorithm than the version's.
+    ///
+    /// ```
+    /// use paycrypto::cvn::Cvn;
+    /// use paycrypto::emv_key::{EmvAlgorithm, EmvKey, WrongAlgorithm};
+    /// use paycrypto::icc_keys::CardKeys;
+    ///
+    /// let [ac, smi, smc] = [1, 2, 3].map(|byte| EmvKey::from_bytes(EmvAlgorithm::Tdes, &[byte; 16]).unwrap());
+    /// assert_eq!(CardKeys::new(Cvn::CcdAes, ac, smi, smc).err(), Some(WrongAlgorithm));
+    /// ```
+    pub fn new(cvn: Cvn, ac: EmvKey, smi: EmvKey, smc: EmvKey) -> Result<Self, WrongAlgorithm> {
+        let fit = [&ac, &smi, &smc].map(EmvKey::algorithm) == [cvn.algorithm(); 3];
+        fit.then_some(Self { cvn, ac, smi, smc }).ok_or(WrongAlgorithm)
+    }
+
+    /// The card's cryptogram version.
+    #[must_use]
+    pub fn cvn(&self) -> Cvn {
+        self.cvn
+    }
+
+    /// ICC MK-AC.
+    #[must_use]
+    pub fn ac(&self) -> &EmvKey {
+        &self.ac
+    }
+
+    /// ICC MK-SMI.
+    #[must_use]
+    pub fn smi(&self) -> &EmvKey {
+        &self.smi
+    }
+
+    /// ICC MK-SMC.
+    #[must_use]
+    pub fn smc(&self) -> &EmvKey {
+        &self.smc
+    }
+}
+
+/// One ICC master key; TDES with odd parity, AES as long as the issuer's key.
 ///
 /// - option A: Y = the rightmost 16 digits of PAN ‖ PSN, zeros on the left; result TDES(Y) ‖ TDES(Y XOR FF…)
 /// - option B: as A up to 16 PAN digits; beyond, Y = the first 16 decimal digits of the hexadecimal SHA-1 over BCD PAN ‖ PSN
 ///   (a zero in front of an odd number of PAN digits), completed by its letters a to f read as 0 to 5
+/// - option C: Y = BCD PAN ‖ PSN, right-justified in 16 zero bytes; result the leftmost bytes of AES(Y) ‖ AES(Y XOR FF…)
 ///
-/// Source: EMV Book 2 A1.4.1 and A1.4.2. Evidence: `vectors/cvn.txt`, second implementation pyemv.
+/// Refuses an issuer key that isn't of the option's algorithm.
 ///
-/// ```
-/// use cards::Psn;
-/// use paycrypto::account::AccountDigits;
-/// use paycrypto::icc_keys::{IccKeyOption, icc_master_key};
-/// use paycrypto::tdes_key::Tdes2Key;
-///
-/// let imk_ac = Tdes2Key::from_bytes(&0x0123_4567_89AB_CDEF_FEDC_BA98_7654_3210_u128.to_be_bytes());
-/// let account = AccountDigits::parse("1234567890123456").unwrap();
-/// let key = icc_master_key(IccKeyOption::B, &imk_ac, &account, Psn::default());
-/// assert_eq!(key.kcv()[..2], [0xBA, 0xB0]);
-/// ```
-#[must_use]
-pub fn icc_master_key(
-    option: IccKeyOption,
-    issuer_key: &Tdes2Key,
-    account: &AccountDigits,
-    psn: Psn,
-) -> Tdes2Key {
-    derive_tdes(issuer_key, derivation_data(option, account, psn))
-}
-
-/// One AES ICC master key (option C), as long as the issuer's key.
-///
-/// Y = BCD PAN ‖ PSN, right-justified in 16 zero bytes; result the leftmost bytes of AES(Y) ‖ AES(Y XOR FF…).
-///
-/// Source: EMV Book 2 A1.4.3. Evidence: citation only; no public vector is known.
+/// Source: EMV Book 2 A1.4.1 to A1.4.3. Evidence: A and B `vectors/cvn.txt` and pyemv; C AES of Python's `cryptography`,
+/// no public vector is known.
 ///
 /// ```
 /// use cards::Psn;
 /// use paycrypto::account::AccountDigits;
 /// use paycrypto::aes_key::AesKey;
-/// use paycrypto::icc_keys::icc_master_key_c;
+/// use paycrypto::icc_keys::{IccKeyOption, IssuerKey, icc_master_key};
+/// use paycrypto::tdes_key::Tdes2Key;
 ///
-/// let issuer_key = AesKey::from_bytes(&[7; 16]).unwrap();
-/// let account = AccountDigits::parse("4111111111111111").unwrap();
-/// let key = icc_master_key_c(&issuer_key, &account, Psn::new(1).unwrap());
-/// let y = 0x41_1111_1111_1111_1101_u128.to_be_bytes();
-/// assert_eq!(key.expose_bytes(), issuer_key.encrypt_block(y));
+/// let imk_ac = Tdes2Key::from_bytes(&0x0123_4567_89AB_CDEF_FEDC_BA98_7654_3210_u128.to_be_bytes());
+/// let account = AccountDigits::parse("1234567890123456").unwrap();
+/// let key = icc_master_key(IccKeyOption::B, IssuerKey::Tdes(&imk_ac), &account, Psn::default()).unwrap();
+/// assert_eq!(key.kcv()[..2], [0xBA, 0xB0]);
+///
+/// let imk_ac = AesKey::from_bytes(&[7; 16]).unwrap();
+/// let key = icc_master_key(IccKeyOption::C, IssuerKey::Aes(&imk_ac), &account, Psn::new(1).unwrap()).unwrap();
+/// assert_eq!(key.expose_bytes(), imk_ac.encrypt_block(0x12_3456_7890_1234_5601_u128.to_be_bytes()));
+/// assert!(icc_master_key(IccKeyOption::A, IssuerKey::Aes(&imk_ac), &account, Psn::default()).is_err());
 /// ```
-#[must_use]
-pub fn icc_master_key_c(issuer_key: &AesKey, account: &AccountDigits, psn: Psn) -> AesKey {
-    let y = bcd_right_justified::<16>(pan_and_psn(account, psn).rev());
-    let mut bytes = Zeroizing::new([0; 32]);
-    let (left, right) = bytes.split_at_mut(16);
-    left.copy_from_slice(&issuer_key.encrypt_block(y));
-    right.copy_from_slice(&issuer_key.encrypt_block(y.map(|byte| !byte)));
-    let key_bytes = bytes
-        .get(..issuer_key.expose_bytes().len())
-        .expect("AES keys have at most 32 bytes");
-    AesKey::from_bytes(key_bytes).expect("as long as an AES key")
-}
-
-fn derivation_data(option: IccKeyOption, account: &AccountDigits, psn: Psn) -> [u8; 8] {
-    match option {
-        IccKeyOption::B if account.values().len() > 16 => hashed(account, psn),
-        IccKeyOption::A | IccKeyOption::B => bcd_right_justified(pan_and_psn(account, psn).rev()),
+pub fn icc_master_key(
+    option: IccKeyOption,
+    issuer_key: IssuerKey<'_>,
+    account: &AccountDigits,
+    psn: Psn,
+) -> Result<EmvKey, WrongAlgorithm> {
+    match (option, issuer_key) {
+        (IccKeyOption::B, IssuerKey::Tdes(key)) if account.values().len() > 16 => {
+            Ok(EmvKey::Tdes(derive_tdes(key, hashed(account, psn))))
+        }
+        (IccKeyOption::A | IccKeyOption::B, IssuerKey::Tdes(key)) => {
+            let y = bcd_right_justified(pan_and_psn(account, psn).rev());
+            Ok(EmvKey::Tdes(derive_tdes(key, y)))
+        }
+        (IccKeyOption::C, IssuerKey::Aes(key)) => {
+            let y = bcd_right_justified(pan_and_psn(account, psn).rev());
+            Ok(EmvKey::Aes(derive_aes(key, y, y.map(|byte| !byte))))
+        }
+        (IccKeyOption::A | IccKeyOption::B, IssuerKey::Aes(_)) | (IccKeyOption::C, IssuerKey::Tdes(_)) => {
+            Err(WrongAlgorithm)
+        }
     }
 }
 
@@ -128,6 +185,16 @@ fn derive_tdes(issuer_key: &Tdes2Key, y: [u8; 8]) -> Tdes2Key {
     let left = issuer_key.encrypt_block(y);
     let right = issuer_key.encrypt_block(y.map(|byte| !byte));
     key_of_halves(left, right)
+}
+
+/// The leftmost bytes of AES(first) ‖ AES(second), as many as `key` has: for AES-128 the first block alone.
+pub(crate) fn derive_aes(key: &AesKey, first: [u8; 16], second: [u8; 16]) -> AesKey {
+    let mut bytes = Zeroizing::new([0; 32]);
+    let (left, right) = bytes.split_at_mut(16);
+    left.copy_from_slice(&key.encrypt_block(first));
+    right.copy_from_slice(&key.encrypt_block(second));
+    let derived = bytes.get(..key.expose_bytes().len());
+    AesKey::from_bytes(derived.expect("AES keys have at most 32 bytes")).expect("as long as an AES key")
 }
 
 /// A derived key with odd parity.

@@ -15,6 +15,7 @@ pub mod arpc;
 pub mod cryptogram;
 pub mod cvn;
 pub mod dukpt;
+pub mod emv_key;
 pub mod ibm3624;
 pub mod icc_keys;
 pub mod pin;

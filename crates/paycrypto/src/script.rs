@@ -1,39 +1,76 @@
 //! Issuer script commands that change or free the chip's PIN, from the issuer's side and from the card's.
 //!
-//! PIN CHANGE/UNBLOCK (INS 24) of EMV Book 3 version 4.4 6.5.10, secure messaging in format 2 (Book 2 9.2.1.2, 9.3.1.2).
-//! A command is CLA INS P1 P2 Lc, the enciphered PIN where there is one, and an 8-byte MAC; there is no Le.
-//! The MAC covers the final Lc, then what the profile adds of the transaction, then the enciphered PIN.
+//! PIN CHANGE/UNBLOCK (INS 24) of EMV Book 3 version 4.4 6.5.10 under secure messaging (Book 2 9.2, 9.3). There is no Le.
+//!
+//! | format | command | MAC over |
+//! |---|---|---|
+//! | 2, all versions but CCD | `84 24 00` P2 Lc, enciphered PIN, 8-byte MAC | header with the final Lc, what the version adds of the transaction, enciphered PIN |
+//! | 1, CCD | `8C 24 00` P2 Lc, `87 11 01` enciphered PIN, `8E 08` MAC | chaining value, header without Lc, data object 87; each in whole blocks |
+//!
+//! An unblock has no enciphered PIN and no data object 87. The chaining value is the ARQC, for later commands the MAC of the
+//! command before (Book 2 9.2.3.1, annex D). With AES, eight zero bytes fill it up, and CMAC pads the last part: unverified.
 //!
 //! Both sides take the same [`ScriptContext`]: a command replayed in another transaction carries a wrong MAC there.
-//! With Visa profiles send one command per transaction: no public source says how a second MAC is chained.
+//! Send one command per transaction with Visa and American Express, for which no public source says how a second MAC is
+//! chained, and with CCD on AES.
 
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
-
-use crate::cvn::{Cvn, PinChangeLayout, ScriptKeyMethod, ScriptMacData};
-use crate::icc_keys::EmvMasterKeys;
+use crate::icc_keys::CardKeys;
 use crate::pin::Pin;
-use crate::pinblock::{ClearBlock, decode, decode_iso2, encode, encode_iso2};
-use crate::session_keys::{common, visa_atc_xor};
-use crate::tdes_key::{MacPadding, Tdes2Key, xor8};
+use crate::pinblock::ClearBlock;
 
-const CLA_FORMAT_2: u8 = 0x84;
+mod pin_data;
+mod secure_messaging;
+
+use self::secure_messaging::{Sealed, script_key, seal};
+
 const INS_PIN_CHANGE_UNBLOCK: u8 = 0x24;
 const P2_WITH_CURRENT_PIN: u8 = 0x01;
 const P2_WITHOUT_CURRENT_PIN: u8 = 0x02;
 
-/// Header of PIN UNBLOCK: `84 24 00 00`, for [`build_mac_only`].
-pub const PIN_UNBLOCK: [u8; 4] = [CLA_FORMAT_2, INS_PIN_CHANGE_UNBLOCK, 0x00, 0x00];
+/// INS P1 P2 of PIN UNBLOCK, for [`build_mac_only`].
+pub const PIN_UNBLOCK: [u8; 3] = [INS_PIN_CHANGE_UNBLOCK, 0x00, 0x00];
 
-/// The transaction that a script belongs to.
+/// The transaction that a script belongs to, and what of the script went before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScriptContext {
     /// Application transaction counter, tag 9F36.
     pub atc: u16,
     /// Cryptogram of the first GENERATE AC, tag 9F26.
     pub arqc: [u8; 8],
-    /// Script commands already sent to the card in this transaction. Only Mastercard profiles count them.
+    /// Script commands already sent to the card in this transaction. Only Mastercard's versions and EMV2000 count them.
     pub commands_before: u8,
+    /// MAC of the last of them. Only CCD chains it.
+    pub mac_before: Option<[u8; 8]>,
+}
+
+impl ScriptContext {
+    /// The context of a transaction's first command.
+    #[must_use]
+    pub fn first(atc: u16, arqc: [u8; 8]) -> Self {
+        Self {
+            atc,
+            arqc,
+            commands_before: 0,
+            mac_before: None,
+        }
+    }
+
+    /// The context of the command that follows `command`, whose last 8 bytes are its MAC.
+    ///
+    /// ```
+    /// use paycrypto::script::ScriptContext;
+    ///
+    /// let second = ScriptContext::first(28, [7; 8]).after(&[0x84, 0x24, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+    /// assert_eq!((second.commands_before, second.mac_before), (1, Some([1, 2, 3, 4, 5, 6, 7, 8])));
+    /// ```
+    #[must_use]
+    pub fn after(self, command: &[u8]) -> Self {
+        Self {
+            commands_before: self.commands_before.saturating_add(1),
+            mac_before: command.last_chunk().copied(),
+            ..self
+        }
+    }
 }
 
 /// Why a card doesn't carry out a command, and the status word it answers with.
@@ -52,307 +89,134 @@ pub enum ScriptError {
 
 /// Builds a PIN CHANGE that doesn't depend on the chip's current PIN (P2 = 02): right whatever the chip holds now.
 ///
-/// 29 bytes with Visa profiles, 21 with the others. `keys` are the card's master keys.
+/// 29 bytes with Visa and American Express, 34 with CCD, 21 with the others.
 ///
 /// Source: EMV Book 3 6.5.10 and the table of [`crate::cvn`]. Evidence: `vectors/cvn.txt`, second implementation pyemv.
 ///
 /// ```
 /// use paycrypto::cvn::Cvn;
-/// use paycrypto::icc_keys::EmvMasterKeys;
+/// use paycrypto::emv_key::{EmvAlgorithm, EmvKey};
+/// use paycrypto::icc_keys::CardKeys;
 /// use paycrypto::pin::Pin;
 /// use paycrypto::script::{ScriptContext, ScriptError, build_pin_change, open_pin_change};
-/// use paycrypto::tdes_key::Tdes2Key;
 ///
-/// let card = EmvMasterKeys {
-///     ac: Tdes2Key::from_bytes(&[0x23; 16]),
-///     smi: Tdes2Key::from_bytes(&[0x45; 16]),
-///     smc: Tdes2Key::from_bytes(&[0x67; 16]),
-/// };
-/// let now = ScriptContext { atc: 0x001C, arqc: *b"\x7A\x78\x8E\xA6\xB8\xA3\xE7\x33", commands_before: 0 };
+/// let [ac, smi, smc] = [1, 2, 3].map(|byte| EmvKey::from_bytes(EmvAlgorithm::Tdes, &[byte; 16]).unwrap());
+/// let card = CardKeys::new(Cvn::Visa18, ac, smi, smc).unwrap();
+/// let now = ScriptContext::first(0x001C, *b"\x7A\x78\x8E\xA6\xB8\xA3\xE7\x33");
 /// let (new, current) = (Pin::parse("9999").unwrap(), Pin::parse("8888").unwrap());
 ///
-/// let command = build_pin_change(Cvn::Visa18, &card, now, &new);
-/// assert_eq!(open_pin_change(Cvn::Visa18, &card, now, &command, &current), Ok(new));
+/// let command = build_pin_change(&card, now, &new);
+/// assert_eq!(open_pin_change(&card, now, &command, &current), Ok(new));
 ///
 /// let later = ScriptContext { atc: 0x001D, ..now };
-/// assert_eq!(open_pin_change(Cvn::Visa18, &card, later, &command, &current), Err(ScriptError::Mac));
+/// assert_eq!(open_pin_change(&card, later, &command, &current), Err(ScriptError::Mac));
 /// ```
 #[must_use]
-pub fn build_pin_change(cvn: Cvn, keys: &EmvMasterKeys, context: ScriptContext, new: &Pin) -> Vec<u8> {
-    let block = match cvn.profile().pin_change {
-        PinChangeLayout::Vis => vis_block(&keys.ac, new),
-        PinChangeLayout::VisIso2 | PinChangeLayout::Iso2 => encode_iso2(new),
-    };
-    seal(cvn, keys, context, P2_WITHOUT_CURRENT_PIN, &block)
+pub fn build_pin_change(keys: &CardKeys, context: ScriptContext, new: &Pin) -> Vec<u8> {
+    let block = pin_data::block(keys, new);
+    seal_pin(keys, context, P2_WITHOUT_CURRENT_PIN, &block)
 }
 
 /// Builds a PIN CHANGE that only a chip holding `current` understands (P2 = 01).
 ///
-/// Refuses (`None`) profiles other than Visa's, for which no public source shows the layout.
+/// Refuses (`None`) versions other than Visa's and American Express, for which no public source shows the layout.
 ///
 /// Source and evidence as [`build_pin_change`].
 ///
 /// ```
 /// use paycrypto::cvn::Cvn;
-/// use paycrypto::icc_keys::EmvMasterKeys;
+/// use paycrypto::emv_key::{EmvAlgorithm, EmvKey};
+/// use paycrypto::icc_keys::CardKeys;
 /// use paycrypto::pin::Pin;
 /// use paycrypto::script::{ScriptContext, build_pin_change_with_current, open_pin_change};
-/// use paycrypto::tdes_key::Tdes2Key;
 ///
-/// let card = EmvMasterKeys {
-///     ac: Tdes2Key::from_bytes(&[0x23; 16]),
-///     smi: Tdes2Key::from_bytes(&[0x45; 16]),
-///     smc: Tdes2Key::from_bytes(&[0x67; 16]),
-/// };
-/// let now = ScriptContext { atc: 28, arqc: [7; 8], commands_before: 0 };
+/// let [ac, smi, smc] = [1, 2, 3].map(|byte| EmvKey::from_bytes(EmvAlgorithm::Tdes, &[byte; 16]).unwrap());
+/// let card = CardKeys::new(Cvn::Visa22, ac, smi, smc).unwrap();
+/// let now = ScriptContext::first(28, [7; 8]);
 /// let (new, current) = (Pin::parse("9999").unwrap(), Pin::parse("8888").unwrap());
-/// let command = build_pin_change_with_current(Cvn::Visa22, &card, now, &new, &current).unwrap();
-/// assert_eq!(open_pin_change(Cvn::Visa22, &card, now, &command, &current), Ok(new));
+/// let command = build_pin_change_with_current(&card, now, &new, &current).unwrap();
+/// assert_eq!(open_pin_change(&card, now, &command, &current), Ok(new));
 /// ```
 #[must_use]
 pub fn build_pin_change_with_current(
-    cvn: Cvn,
-    keys: &EmvMasterKeys,
+    keys: &CardKeys,
     context: ScriptContext,
     new: &Pin,
     current: &Pin,
 ) -> Option<Vec<u8>> {
-    match cvn.profile().pin_change {
-        PinChangeLayout::Vis | PinChangeLayout::VisIso2 => {
-            let block = Zeroizing::new(xor8(*vis_block(&keys.ac, new), *left_justified(current)));
-            Some(seal(cvn, keys, context, P2_WITH_CURRENT_PIN, &block))
-        }
-        PinChangeLayout::Iso2 => None,
-    }
+    let block = pin_data::block_with_current(keys, new, current)?;
+    Some(seal_pin(keys, context, P2_WITH_CURRENT_PIN, &block))
+}
+
+fn seal_pin(keys: &CardKeys, context: ScriptContext, p2: u8, block: &ClearBlock) -> Vec<u8> {
+    let layout = keys.cvn().profile().pin_change;
+    let enciphered = pin_data::encipher(layout, &script_key(keys, keys.smc(), context), block);
+    seal(keys, context, ([INS_PIN_CHANGE_UNBLOCK, 0x00, p2], &enciphered))
 }
 
 /// The card's side of both PIN CHANGE commands: checks the MAC, deciphers the new PIN.
 ///
-/// Refuses with [`ScriptError::Header`]: any header but `84 24 00 01` and `84 24 00 02`, an Lc or length other than the
-/// profile's. With [`ScriptError::Mac`]: another card, transaction or number of commands before, or any bit changed. With
+/// Refuses with [`ScriptError::Header`]: any header but the two, an Lc, length or data object other than the version's.
+/// With [`ScriptError::Mac`]: another card, transaction or place in the script, or any bit changed. With
 /// [`ScriptError::Data`]: what is deciphered isn't a PIN, as happens when the issuer was wrong about the current PIN.
 pub fn open_pin_change(
-    cvn: Cvn,
-    keys: &EmvMasterKeys,
+    keys: &CardKeys,
     context: ScriptContext,
     command: &[u8],
     current: &Pin,
 ) -> Result<Pin, ScriptError> {
-    let (header, data, mac) = split(command)?;
-    let with_current = match header {
-        [CLA_FORMAT_2, INS_PIN_CHANGE_UNBLOCK, 0x00, P2_WITH_CURRENT_PIN, _] => true,
-        [
-            CLA_FORMAT_2,
-            INS_PIN_CHANGE_UNBLOCK,
-            0x00,
-            P2_WITHOUT_CURRENT_PIN,
-            _,
-        ] => false,
+    let sealed = Sealed::split(keys, command)?;
+    let layout = keys.cvn().profile().pin_change;
+    let with_current = match sealed.body.0 {
+        [INS_PIN_CHANGE_UNBLOCK, 0x00, P2_WITHOUT_CURRENT_PIN] => None,
+        [INS_PIN_CHANGE_UNBLOCK, 0x00, P2_WITH_CURRENT_PIN] if pin_data::takes_current(layout) => {
+            Some(current)
+        }
         _ => return Err(ScriptError::Header),
     };
-    let layout = cvn.profile().pin_change;
-    let right_length = match layout {
-        PinChangeLayout::Vis | PinChangeLayout::VisIso2 => data.len() == 16,
-        PinChangeLayout::Iso2 => data.len() == 8 && !with_current,
-    };
-    if !right_length {
+    let (_, enciphered) = sealed.body;
+    if enciphered.len() != pin_data::enciphered_len_bytes(layout) {
         return Err(ScriptError::Header);
     }
-    check_mac(cvn, keys, context, header, data, mac)?;
-    let block = decipher(layout, &script_key(cvn, &keys.smc, context), data).ok_or(ScriptError::Data)?;
-    let pin = match (layout, with_current) {
-        (PinChangeLayout::Vis | PinChangeLayout::VisIso2, true) => {
-            let block = Zeroizing::new(xor8(*block, *left_justified(current)));
-            open_vis_block(&keys.ac, &block)
-        }
-        (PinChangeLayout::Vis, false) => open_vis_block(&keys.ac, &block),
-        (PinChangeLayout::VisIso2 | PinChangeLayout::Iso2, _) => decode_iso2(&block).ok(),
-    };
+    sealed.check_mac(keys, context)?;
+    let block = pin_data::decipher(layout, &script_key(keys, keys.smc(), context), enciphered);
+    let pin = block.and_then(|block| pin_data::open_block(keys, &block, with_current));
     pin.ok_or(ScriptError::Data)
 }
 
-/// Builds a command that carries nothing but its MAC: [`PIN_UNBLOCK`], or another header of CLA INS P1 P2 such as
-/// APPLICATION UNBLOCK `84 18 00 00`. 13 bytes.
+/// Builds a command that carries nothing but its MAC: [`PIN_UNBLOCK`], or another INS P1 P2 such as APPLICATION UNBLOCK
+/// `18 00 00`. 13 bytes, 15 with CCD.
 ///
 /// Source: EMV Book 3 6.5.10. Evidence: `vectors/cvn.txt`, second implementation pyemv.
 ///
 /// ```
 /// use paycrypto::cvn::Cvn;
-/// use paycrypto::icc_keys::EmvMasterKeys;
+/// use paycrypto::emv_key::{EmvAlgorithm, EmvKey};
+/// use paycrypto::icc_keys::CardKeys;
 /// use paycrypto::script::{PIN_UNBLOCK, ScriptContext, build_mac_only, verify_mac_only};
-/// use paycrypto::tdes_key::Tdes2Key;
 ///
-/// let card = EmvMasterKeys {
-///     ac: Tdes2Key::from_bytes(&[0x23; 16]),
-///     smi: Tdes2Key::from_bytes(&[0x45; 16]),
-///     smc: Tdes2Key::from_bytes(&[0x67; 16]),
-/// };
-/// let now = ScriptContext { atc: 28, arqc: [7; 8], commands_before: 0 };
-/// let command = build_mac_only(Cvn::Mastercard16, &card, now, PIN_UNBLOCK);
-/// assert_eq!(command[..5], [0x84, 0x24, 0x00, 0x00, 0x08]);
-/// assert_eq!(verify_mac_only(Cvn::Mastercard16, &card, now, PIN_UNBLOCK, &command), Ok(()));
+/// let [ac, smi, smc] = [1, 2, 3].map(|byte| EmvKey::from_bytes(EmvAlgorithm::Aes, &[byte; 16]).unwrap());
+/// let card = CardKeys::new(Cvn::CcdAes, ac, smi, smc).unwrap();
+/// let now = ScriptContext::first(28, [7; 8]);
+/// let command = build_mac_only(&card, now, PIN_UNBLOCK);
+/// assert_eq!(command[..7], [0x8C, 0x24, 0x00, 0x00, 0x0A, 0x8E, 0x08]);
+/// assert_eq!(verify_mac_only(&card, now, PIN_UNBLOCK, &command), Ok(()));
 /// ```
 #[must_use]
-pub fn build_mac_only(cvn: Cvn, keys: &EmvMasterKeys, context: ScriptContext, header: [u8; 4]) -> [u8; 13] {
-    let [cla, ins, p1, p2] = header;
-    let header = [cla, ins, p1, p2, 8];
-    let mac = script_mac(cvn, keys, context, header, &[]);
-    let mut command = [0; 13];
-    for (to, from) in command.iter_mut().zip(header.into_iter().chain(mac)) {
-        *to = from;
-    }
-    command
+pub fn build_mac_only(keys: &CardKeys, context: ScriptContext, instruction: [u8; 3]) -> Vec<u8> {
+    seal(keys, context, (instruction, &[]))
 }
 
-/// The card's side of [`build_mac_only`]. Refuses another header or length, and a wrong MAC.
+/// The card's side of [`build_mac_only`]. Refuses another instruction or length, and a wrong MAC.
 pub fn verify_mac_only(
-    cvn: Cvn,
-    keys: &EmvMasterKeys,
+    keys: &CardKeys,
     context: ScriptContext,
-    header: [u8; 4],
+    instruction: [u8; 3],
     command: &[u8],
 ) -> Result<(), ScriptError> {
-    let (got, data, mac) = split(command)?;
-    if !got.starts_with(&header) || !data.is_empty() {
+    let sealed = Sealed::split(keys, command)?;
+    if sealed.body != (instruction, [].as_slice()) {
         return Err(ScriptError::Header);
     }
-    check_mac(cvn, keys, context, got, data, mac)
-}
-
-/// Enciphers the block and appends the MAC.
-fn seal(cvn: Cvn, keys: &EmvMasterKeys, context: ScriptContext, p2: u8, block: &[u8; 8]) -> Vec<u8> {
-    let data = encipher(
-        cvn.profile().pin_change,
-        &script_key(cvn, &keys.smc, context),
-        block,
-    );
-    let lc = u8::try_from(data.len() + 8).expect("the data has 8 or 16 bytes");
-    let header = [CLA_FORMAT_2, INS_PIN_CHANGE_UNBLOCK, 0x00, p2, lc];
-    let mac = script_mac(cvn, keys, context, header, &data);
-    [header.as_slice(), &data, &mac].concat()
-}
-
-/// CLA INS P1 P2 Lc, enciphered data, MAC.
-type Parts<'a> = ([u8; 5], &'a [u8], [u8; 8]);
-
-/// Refuses a length that contradicts Lc, and a command without room for a MAC.
-fn split(command: &[u8]) -> Result<Parts<'_>, ScriptError> {
-    let (header, body) = command.split_first_chunk::<5>().ok_or(ScriptError::Header)?;
-    let [.., lc] = header;
-    if usize::from(*lc) != body.len() {
-        return Err(ScriptError::Header);
-    }
-    let (data, mac) = body.split_last_chunk::<8>().ok_or(ScriptError::Header)?;
-    Ok((*header, data, *mac))
-}
-
-fn encipher(layout: PinChangeLayout, key: &Tdes2Key, block: &[u8; 8]) -> Vec<u8> {
-    match layout {
-        PinChangeLayout::Vis | PinChangeLayout::VisIso2 => {
-            let [a, b, c, d, e, f, g, last] = *block;
-            let wrapped = Zeroizing::new([[8, a, b, c, d, e, f, g], [last, 0x80, 0, 0, 0, 0, 0, 0]]);
-            wrapped
-                .iter()
-                .flat_map(|clear| key.encrypt_block(*clear))
-                .collect()
-        }
-        // One block in CBC with a zero IV.
-        PinChangeLayout::Iso2 => key.encrypt_block(*block).to_vec(),
-    }
-}
-
-fn decipher(layout: PinChangeLayout, key: &Tdes2Key, data: &[u8]) -> Option<ClearBlock> {
-    let (blocks, _) = data.as_chunks::<8>();
-    match (layout, blocks) {
-        (PinChangeLayout::Vis | PinChangeLayout::VisIso2, [first, second]) => {
-            let wrapped = Zeroizing::new([key.decrypt_block(*first), key.decrypt_block(*second)]);
-            let [[len, a, b, c, d, e, f, g], [last, padding @ ..]] = *wrapped;
-            let right = len == 8 && padding == [0x80, 0, 0, 0, 0, 0, 0];
-            right.then(|| Zeroizing::new([a, b, c, d, e, f, g, last]))
-        }
-        (PinChangeLayout::Iso2, [block]) => Some(Zeroizing::new(key.decrypt_block(*block))),
-        _ => None,
-    }
-}
-
-/// `0 N PIN F…F` XOR four zero bytes ‖ rightmost four bytes of the left half of ICC MK-AC.
-fn vis_block(icc_mk_ac: &Tdes2Key, pin: &Pin) -> ClearBlock {
-    let field = encode::<8>(0, pin, |_| 0x0F);
-    Zeroizing::new(xor8(*field, *authentication_code(icc_mk_ac)))
-}
-
-fn open_vis_block(icc_mk_ac: &Tdes2Key, block: &[u8; 8]) -> Option<Pin> {
-    let field = Zeroizing::new(xor8(*block, *authentication_code(icc_mk_ac)));
-    decode(0, &field, |fill| fill == 0x0F).ok()
-}
-
-fn authentication_code(icc_mk_ac: &Tdes2Key) -> ClearBlock {
-    let [_, _, _, _, a, b, c, d, ..] = *icc_mk_ac.expose_bytes();
-    Zeroizing::new([0, 0, 0, 0, a, b, c, d])
-}
-
-/// PIN digits two per byte from the left, then zeros.
-fn left_justified(pin: &Pin) -> ClearBlock {
-    let mut digits = pin.expose_digits().iter();
-    let mut block = Zeroizing::new([0; 8]);
-    for byte in block.iter_mut() {
-        let high = digits.next().copied().unwrap_or_default();
-        let low = digits.next().copied().unwrap_or_default();
-        *byte = high << 4 | low;
-    }
-    block
-}
-
-fn script_key(cvn: Cvn, master: &Tdes2Key, context: ScriptContext) -> Tdes2Key {
-    match cvn.profile().script_key {
-        ScriptKeyMethod::VisaAtcXor => visa_atc_xor(master, context.atc),
-        ScriptKeyMethod::CommonArqc | ScriptKeyMethod::CommonArqcPlusCount => {
-            common(master, counted_arqc(cvn, context))
-        }
-    }
-}
-
-/// The ARQC, plus the number of commands before where the profile counts them.
-fn counted_arqc(cvn: Cvn, context: ScriptContext) -> [u8; 8] {
-    match cvn.profile().script_key {
-        ScriptKeyMethod::CommonArqcPlusCount => {
-            let arqc = u64::from_be_bytes(context.arqc);
-            arqc.wrapping_add(u64::from(context.commands_before))
-                .to_be_bytes()
-        }
-        ScriptKeyMethod::VisaAtcXor | ScriptKeyMethod::CommonArqc => context.arqc,
-    }
-}
-
-fn check_mac(
-    cvn: Cvn,
-    keys: &EmvMasterKeys,
-    context: ScriptContext,
-    header: [u8; 5],
-    data: &[u8],
-    mac: [u8; 8],
-) -> Result<(), ScriptError> {
-    let expected = script_mac(cvn, keys, context, header, data);
-    if expected.ct_eq(&mac).into() {
-        Ok(())
-    } else {
-        Err(ScriptError::Mac)
-    }
-}
-
-fn script_mac(
-    cvn: Cvn,
-    keys: &EmvMasterKeys,
-    context: ScriptContext,
-    header: [u8; 5],
-    data: &[u8],
-) -> [u8; 8] {
-    let message = match cvn.profile().script_mac {
-        ScriptMacData::AtcArqc => {
-            let transaction = [context.atc.to_be_bytes().as_slice(), &counted_arqc(cvn, context)].concat();
-            [header.as_slice(), &transaction, data].concat()
-        }
-        ScriptMacData::Nothing => [header.as_slice(), data].concat(),
-    };
-    script_key(cvn, &keys.smi, context).retail_mac(MacPadding::Method2, &message)
+    sealed.check_mac(keys, context)
 }

@@ -2,7 +2,9 @@
 
 use zeroize::Zeroizing;
 
-use crate::icc_keys::key_of_halves;
+use crate::aes_key::AesKey;
+use crate::emv_key::EmvKey;
+use crate::icc_keys::{derive_aes, key_of_halves};
 use crate::tdes_key::{Tdes2Key, xor8};
 
 /// EMV common session key, with odd parity: TDES of R with `F0`, and of R with `0F`, in its third byte.
@@ -32,20 +34,53 @@ pub fn common(master: &Tdes2Key, r: [u8; 8]) -> Tdes2Key {
     key_of_halves(with_third(0xF0), with_third(0x0F))
 }
 
-/// EMV common session key for application cryptograms: R is ATC ‖ six `00`.
+/// EMV common session key with AES, as long as the master key.
+///
+/// R is as for [`common`], followed by eight `00`. An AES-128 key is AES(R) as it stands; longer keys are the leftmost
+/// bytes of AES of R with `F0`, and of R with `0F`, in its third byte.
+///
+/// Source: EMV Book 2 A1.3.1. Evidence: AES of Python's `cryptography`; no public vector is known.
 ///
 /// ```
-/// use paycrypto::session_keys::{common, common_ac};
-/// use paycrypto::tdes_key::Tdes2Key;
+/// use paycrypto::aes_key::AesKey;
+/// use paycrypto::session_keys::common_aes;
 ///
-/// let master = Tdes2Key::from_bytes(&[0x23; 16]);
-/// let r = [0x01, 0x02, 0, 0, 0, 0, 0, 0];
-/// assert_eq!(common_ac(&master, 0x0102).expose_bytes(), common(&master, r).expose_bytes());
+/// let master = AesKey::from_bytes(&[7; 16]).unwrap();
+/// let session = common_aes(&master, [0x00, 0x1C, 0, 0, 0, 0, 0, 0]);
+/// assert_eq!(session.expose_bytes(), master.encrypt_block((0x001C_u128 << 112).to_be_bytes()));
 /// ```
 #[must_use]
-pub fn common_ac(master: &Tdes2Key, atc: u16) -> Tdes2Key {
+pub fn common_aes(master: &AesKey, r: [u8; 8]) -> AesKey {
+    let mut first = [0; 16];
+    for (to, from) in first.iter_mut().zip(r) {
+        *to = from;
+    }
+    if master.expose_bytes().len() == 16 {
+        return derive_aes(master, first, first);
+    }
+    let [a, b, _, rest @ ..] = first;
+    let with_third = |third| {
+        let mut block = [a, b, third, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for (to, from) in block.iter_mut().skip(3).zip(rest) {
+            *to = from;
+        }
+        block
+    };
+    derive_aes(master, with_third(0xF0), with_third(0x0F))
+}
+
+/// [`common`] or [`common_aes`], by the key's algorithm.
+pub(crate) fn common_of(master: &EmvKey, r: [u8; 8]) -> EmvKey {
+    match master {
+        EmvKey::Tdes(key) => EmvKey::Tdes(common(key, r)),
+        EmvKey::Aes(key) => EmvKey::Aes(common_aes(key, r)),
+    }
+}
+
+/// R for application cryptograms: ATC ‖ six `00`.
+pub(crate) fn r_of_ac(atc: u16) -> [u8; 8] {
     let [high, low] = atc.to_be_bytes();
-    common(master, [high, low, 0, 0, 0, 0, 0, 0])
+    [high, low, 0, 0, 0, 0, 0, 0]
 }
 
 /// Mastercard SKD session key for application cryptograms: the common method with R = ATC ‖ `0000` ‖ unpredictable number.

@@ -6,7 +6,9 @@ use cards::{Expiry, Pan, Psn};
 use data_encoding::HEXUPPER_PERMISSIVE;
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
-use paycrypto::icc_keys::EmvMasterKeys;
+use paycrypto::cvn::Cvn;
+use paycrypto::emv_key::EmvKey;
+use paycrypto::icc_keys::CardKeys;
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, decipher_tdes};
 use paycrypto::tdes_key::Tdes2Key;
@@ -117,7 +119,10 @@ impl ExportedCard {
     /// The card, or the name of the first value that isn't acceptable.
     fn personalise(&self, exchange_key: &AesKey, zone_key: &Tdes2Key) -> Result<Perso, &'static str> {
         let pan = Pan::parse(&self.pan).map_err(|_| "pan")?;
-        let key = |block: &str, usage, name| key_blocks::tdes(exchange_key, block, usage).map_err(|_| name);
+        let key = |block: &str, usage, name| {
+            let key = key_blocks::tdes(exchange_key, block, usage);
+            key.map(EmvKey::Tdes).map_err(|_| name)
+        };
         Ok(Perso {
             card_ref: Some(self.card_ref.clone())
                 .filter(|name| is_file_name(name))
@@ -127,11 +132,13 @@ impl ExportedCard {
             cardholder_name: embossed(&self.name, 26),
             aid: AID_PINWARD.to_vec(),
             label: embossed(&self.programme, 16),
-            keys: EmvMasterKeys {
-                ac: key(&self.icc_key_ac, KeyUsage::E0_EMV_CRYPTOGRAMS, "icc_key_ac")?,
-                smi: key(&self.icc_key_smi, KeyUsage::E2_EMV_INTEGRITY, "icc_key_smi")?,
-                smc: key(&self.icc_key_smc, KeyUsage::E1_EMV_CONFIDENTIALITY, "icc_key_smc")?,
-            },
+            keys: CardKeys::new(
+                Cvn::Visa18,
+                key(&self.icc_key_ac, KeyUsage::E0_EMV_CRYPTOGRAMS, "icc_key_ac")?,
+                key(&self.icc_key_smi, KeyUsage::E2_EMV_INTEGRITY, "icc_key_smi")?,
+                key(&self.icc_key_smc, KeyUsage::E1_EMV_CONFIDENTIALITY, "icc_key_smc")?,
+            )
+            .map_err(|_| "icc_key_ac")?,
             pin: match &self.pin_block {
                 Some(block) => Some(first_pin(zone_key, block, &pan).ok_or("pin_block")?),
                 None => None,

@@ -7,11 +7,11 @@ use cards::Psn;
 use data_encoding::HEXUPPER;
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
-use paycrypto::arpc::method_2;
-use paycrypto::cryptogram::{AcInput, ac_session_key, generate_ac};
+use paycrypto::arpc::{IssuerAnswer, issuer_authentication_data};
+use paycrypto::cryptogram::{AcInput, AcSession};
 use paycrypto::cvn::Cvn;
 use paycrypto::ibm3624::{DecimalisationTable, ValidationData, offset};
-use paycrypto::icc_keys::EmvMasterKeys;
+use paycrypto::icc_keys::{IssuerKey, IssuerKeys};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{decode_iso3, encode_iso0, encode_iso2, encode_iso3, iso4};
 use paycrypto::pvv::{Pvki, generate_pvv};
@@ -330,27 +330,31 @@ fn pyemv_computes_the_same_visa_cvn_18_cryptograms_answers_and_scripts() {
         let (new, current) = (sequence.pin(), sequence.pin());
 
         let cvn = Cvn::Visa18;
-        let issuer = EmvMasterKeys { ac, smi, smc };
-        let card = issuer.of_card(
-            cvn.profile().icc_key,
-            &account_of(&account),
-            Psn::new(psn).unwrap(),
-        );
-        let session_key = ac_session_key(cvn, &card.ac, input.atc, input.unpredictable_number);
-        let arqc = generate_ac(cvn, &session_key, &input).unwrap();
-        let context = ScriptContext {
-            atc: input.atc,
-            arqc,
-            commands_before: 0,
+        let issuer = IssuerKeys {
+            ac: IssuerKey::Tdes(&ac),
+            smi: IssuerKey::Tdes(&smi),
+            smc: IssuerKey::Tdes(&smc),
         };
+        let card = issuer
+            .of_card(cvn, &account_of(&account), Psn::new(psn).unwrap())
+            .unwrap();
+        let session = AcSession::new(cvn, card.ac(), input.atc, input.unpredictable_number).unwrap();
+        let arqc = session.generate(&input).unwrap();
+        let answer = IssuerAnswer {
+            response_code: [0; 2],
+            csu,
+            proprietary,
+        };
+        let tag_91 = issuer_authentication_data(&session, arqc, &answer).unwrap();
+        let context = ScriptContext::first(input.atc, arqc);
         let with_current =
-            build_pin_change_with_current(cvn, &card, context, &pin_of(&new), &pin_of(&current)).unwrap();
+            build_pin_change_with_current(&card, context, &pin_of(&new), &pin_of(&current)).unwrap();
         ours.push(json!({
             "arqc": hex(&arqc),
-            "arpc": hex(&method_2(&session_key, arqc, csu, proprietary).unwrap()),
-            "change": hex(&build_pin_change(cvn, &card, context, &pin_of(&new))),
+            "arpc": hex(&tag_91[..4]),
+            "change": hex(&build_pin_change(&card, context, &pin_of(&new))),
             "change_with_current": hex(&with_current),
-            "unblock": hex(&build_mac_only(cvn, &card, context, PIN_UNBLOCK)),
+            "unblock": hex(&build_mac_only(&card, context, PIN_UNBLOCK)),
         }));
         questions.push(json!({
             "ask": "cvn18", "account": account, "psn": format!("{psn:02}"), "new": new, "current": current,

@@ -18,7 +18,7 @@ use emv::apdu::{
     SW_6E00_UNKNOWN_CLASS, SW_6300_AUTHENTICATION_FAILED, SW_6700_WRONG_LENGTH, SW_6983_PIN_BLOCKED,
     SW_6984_REFERENCE_INVALIDATED, SW_6985_CONDITIONS, SW_6988_SECURE_MESSAGING, SW_9000_OK, StatusWord,
 };
-use emv::csu::{Csu, IssuerAuthenticationData};
+use emv::csu::Csu;
 use emv::cvr::{Cvr, FirstAc, SecondAc};
 use emv::field55::CryptogramKind;
 use emv::iad::{CVN_12_18, VisaIad};
@@ -27,14 +27,11 @@ use emv::tags::{
     TAG_9F27_CID, TAG_9F36_ATC, TAG_77_RESPONSE_FORMAT_2, TAG_82_AIP, TAG_94_AFL,
 };
 use emv::tlv::{Tag, put, put_template};
-use paycrypto::arpc;
-use paycrypto::cryptogram::{AcInput, ac_session_key, generate_ac};
-use paycrypto::cvn::Cvn;
+use paycrypto::arpc::{ArpcError, AuthenticAnswer, open_issuer_authentication_data};
+use paycrypto::cryptogram::{AcInput, AcSession};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::decode_iso2;
 use paycrypto::script::{PIN_UNBLOCK, ScriptContext, ScriptError, open_pin_change, verify_mac_only};
-use paycrypto::tdes_key::Tdes2Key;
-use subtle::ConstantTimeEq;
 
 use super::perso::{CardFileError, Perso};
 use super::records::{self, AFL, AIP_CONTACT, AIP_CONTACTLESS, NAME_PPSE};
@@ -80,8 +77,8 @@ struct Transaction {
     pin: PinVerification,
     issuer: IssuerAuthentication,
     arqc: [u8; 8],
-    /// Session key of the cryptograms. Version 18 takes no unpredictable number into it.
-    key: Tdes2Key,
+    /// Keys of the cryptograms. Version 18 takes no unpredictable number into them.
+    session: AcSession,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -219,10 +216,16 @@ impl Chip {
             pin: PinVerification::NotPerformed,
             issuer: IssuerAuthentication::NotPerformed,
             arqc: [0; 8],
-            key: ac_session_key(Cvn::Visa18, &self.perso.keys.ac, self.state.atc, [0; 4]),
+            session: self.session(),
         });
         let aip = aip(power.interface);
         Ok(template(&[(TAG_82_AIP, &aip), (TAG_94_AFL, &AFL)]))
+    }
+
+    fn session(&self) -> AcSession {
+        let keys = &self.perso.keys;
+        let session = AcSession::new(keys.cvn(), keys.ac(), self.state.atc, [0; 4]);
+        session.expect("card keys are of their version's algorithm")
     }
 
     fn read_record(&self, power: &Power, command: &Command<'_>) -> Answer {
@@ -320,7 +323,7 @@ impl Chip {
             second_ac: SecondAc::NotRequested,
             ..self.report(transaction)
         };
-        let (answer, arqc) = self.cryptogram(&transaction.key, kind, cvr, values, aip(interface))?;
+        let (answer, arqc) = self.cryptogram(&transaction.session, kind, cvr, values, aip(interface))?;
         if kind == CryptogramKind::Arqc && interface == Interface::Contact {
             let mut state = self.state.clone();
             state.online_not_completed = true;
@@ -349,7 +352,7 @@ impl Chip {
             second_ac,
             ..self.report(transaction)
         };
-        let (answer, _) = self.cryptogram(&transaction.key, kind, cvr, values, AIP_CONTACT)?;
+        let (answer, _) = self.cryptogram(&transaction.session, kind, cvr, values, AIP_CONTACT)?;
         if let IssuerAuthentication::Passed(csu) = transaction.issuer {
             let mut state = self.state.clone();
             state.scripts = ScriptCount::default();
@@ -388,7 +391,7 @@ impl Chip {
 
     fn cryptogram(
         &self,
-        key: &Tdes2Key,
+        session: &AcSession,
         kind: CryptogramKind,
         cvr: Cvr,
         values: &[u8],
@@ -403,8 +406,9 @@ impl Chip {
         .to_bytes();
         let atc = self.state.atc;
         let input = ac_input(values, aip, atc, &iad).ok_or(SW_6700_WRONG_LENGTH)?;
-        let ac =
-            generate_ac(Cvn::Visa18, key, &input).expect("version 18 takes issuer application data as it is");
+        let ac = session
+            .generate(&input)
+            .expect("version 18 takes issuer application data as it is");
         let answer = template(&[
             (TAG_9F27_CID, &[kind.code()]),
             (TAG_9F36_ATC, &atc.to_be_bytes()),
@@ -423,11 +427,13 @@ impl Chip {
         if (command.p1, command.p2) != (0, 0) {
             return Err(SW_6A86_WRONG_PARAMETERS);
         }
-        let data = IssuerAuthenticationData::parse(command.data).ok_or(SW_6700_WRONG_LENGTH)?;
-        let expected = arpc::method_2(&transaction.key, transaction.arqc, data.csu, data.proprietary);
-        if expected.is_some_and(|arpc| arpc.ct_eq(&data.arpc).into()) {
-            transaction.issuer = IssuerAuthentication::Passed(Csu::from_bytes(data.csu));
-            return Ok(Vec::new());
+        match open_issuer_authentication_data(&transaction.session, transaction.arqc, command.data) {
+            Ok(AuthenticAnswer::Csu { csu, .. }) => {
+                transaction.issuer = IssuerAuthentication::Passed(Csu::from_bytes(csu));
+                return Ok(Vec::new());
+            }
+            Err(ArpcError::Length) => return Err(SW_6700_WRONG_LENGTH),
+            Ok(AuthenticAnswer::ResponseCode(_)) | Err(ArpcError::Arpc) => {}
         }
         transaction.issuer = IssuerAuthentication::Failed;
         let mut state = self.state.clone();
@@ -460,11 +466,7 @@ impl Chip {
         state: &mut ChipState,
     ) -> Result<(), StatusWord> {
         let keys = &self.perso.keys;
-        let context = ScriptContext {
-            atc: state.atc,
-            arqc,
-            commands_before: 0,
-        };
+        let context = ScriptContext::first(state.atc, arqc);
         let bytes = Command { le: None, ..*command }.to_bytes();
         let bytes = bytes.map_err(|_| SW_6700_WRONG_LENGTH)?;
         let refused = |refusal| match refusal {
@@ -473,14 +475,14 @@ impl Chip {
             ScriptError::Data => SW_6A80_WRONG_DATA,
         };
         if command.p2 == P2_00_UNBLOCK {
-            verify_mac_only(Cvn::Visa18, keys, context, PIN_UNBLOCK, &bytes).map_err(refused)?;
+            verify_mac_only(keys, context, PIN_UNBLOCK, &bytes).map_err(refused)?;
         } else {
             let current = match &state.pin {
                 Some(pin) => pin.clone(),
                 None if command.p2 == P2_02_CHANGE => no_current_pin(),
                 None => return Err(SW_6984_REFERENCE_INVALIDATED),
             };
-            let new = open_pin_change(Cvn::Visa18, keys, context, &bytes, &current).map_err(refused)?;
+            let new = open_pin_change(keys, context, &bytes, &current).map_err(refused)?;
             state.pin = Some(new);
         }
         state.pin_tries_left = self.perso.pin_try_limit;

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use cards::{Expiry, Pan, Psn};
 use data_encoding::HEXUPPER_PERMISSIVE;
-use paycrypto::icc_keys::EmvMasterKeys;
+use paycrypto::cvn::Cvn;
+use paycrypto::emv_key::EmvKey;
+use paycrypto::icc_keys::CardKeys;
 use paycrypto::pin::Pin;
-use paycrypto::tdes_key::Tdes2Key;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -44,7 +45,7 @@ pub struct Perso {
     pub aid: Vec<u8>,
     pub label: String,
     /// The card's own keys.
-    pub keys: EmvMasterKeys,
+    pub keys: CardKeys,
     pub pin: Option<Pin>,
     pub pin_try_limit: u8,
     pub country: u16,
@@ -101,9 +102,9 @@ impl Perso {
             cardholder_name: self.cardholder_name.clone(),
             aid: HEXUPPER_PERMISSIVE.encode(&self.aid),
             label: self.label.clone(),
-            icc_key_ac: HEXUPPER_PERMISSIVE.encode(self.keys.ac.expose_bytes()),
-            icc_key_smi: HEXUPPER_PERMISSIVE.encode(self.keys.smi.expose_bytes()),
-            icc_key_smc: HEXUPPER_PERMISSIVE.encode(self.keys.smc.expose_bytes()),
+            icc_key_ac: HEXUPPER_PERMISSIVE.encode(self.keys.ac().expose_bytes()),
+            icc_key_smi: HEXUPPER_PERMISSIVE.encode(self.keys.smi().expose_bytes()),
+            icc_key_smc: HEXUPPER_PERMISSIVE.encode(self.keys.smc().expose_bytes()),
             pin: self.pin.as_ref().map(pin_text),
             pin_try_limit: self.pin_try_limit,
             country: self.country,
@@ -157,11 +158,13 @@ impl PersoFile {
                 .filter(|aid| (5..=16).contains(&aid.len()))
                 .ok_or("aid")?,
             label: ascii(&self.label, 1, 16).ok_or("label")?,
-            keys: EmvMasterKeys {
-                ac: key(&self.icc_key_ac).ok_or("icc_key_ac")?,
-                smi: key(&self.icc_key_smi).ok_or("icc_key_smi")?,
-                smc: key(&self.icc_key_smc).ok_or("icc_key_smc")?,
-            },
+            keys: CardKeys::new(
+                Cvn::Visa18,
+                key(&self.icc_key_ac).ok_or("icc_key_ac")?,
+                key(&self.icc_key_smi).ok_or("icc_key_smi")?,
+                key(&self.icc_key_smc).ok_or("icc_key_smc")?,
+            )
+            .map_err(|_| "icc_key_ac")?,
             pin: match &self.pin {
                 Some(digits) => Some(Pin::parse(digits).ok_or("pin")?),
                 None => None,
@@ -182,12 +185,12 @@ fn ascii(text: &str, len_min: usize, len_max: usize) -> Option<String> {
     (printable && (len_min..=len_max).contains(&text.len())).then(|| text.to_owned())
 }
 
-fn key(hex: &str) -> Option<Tdes2Key> {
+fn key(hex: &str) -> Option<EmvKey> {
     let bytes = HEXUPPER_PERMISSIVE
         .decode(hex.as_bytes())
         .map(Zeroizing::new)
         .ok()?;
-    bytes.as_slice().try_into().ok().map(Tdes2Key::from_bytes)
+    EmvKey::from_bytes(Cvn::Visa18.algorithm(), &bytes)
 }
 
 impl fmt::Debug for Perso {

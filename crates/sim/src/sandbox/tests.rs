@@ -6,7 +6,12 @@ use axum::{
 };
 use cards::{Expiry, Pan, Psn};
 use iso8583::dialect::Dialect;
-use paycrypto::{icc_keys::EmvMasterKeys, tdes_key::Tdes2Key};
+use paycrypto::{
+    cvn::Cvn,
+    emv_key::{EmvAlgorithm, EmvKey},
+    icc_keys::CardKeys,
+    tdes_key::Tdes2Key,
+};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -45,7 +50,7 @@ fn bench(product: &str) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let wallet = dir.path().join("wallet");
     std::fs::create_dir(&wallet).unwrap();
-    let key = || Tdes2Key::from_bytes(&[0x1F; 16]);
+    let key = || EmvKey::from_bytes(EmvAlgorithm::Tdes, &[0x1F; 16]).unwrap();
     let card = Perso {
         card_ref: CARD.to_owned(),
         // source: hand-made test number
@@ -55,11 +60,7 @@ fn bench(product: &str) -> Bench {
         cardholder_name: "ADA LINDQVIST".to_owned(),
         aid: AID_PINWARD.to_vec(),
         label: "RESERVE".to_owned(),
-        keys: EmvMasterKeys {
-            ac: key(),
-            smi: key(),
-            smc: key(),
-        },
+        keys: CardKeys::new(Cvn::Visa18, key(), key(), key()).unwrap(),
         pin: paycrypto::pin::Pin::parse(PIN),
         pin_try_limit: 3,
         country: 372,
@@ -79,7 +80,7 @@ fn bench(product: &str) -> Bench {
             nobody().to_string(),
             Dialect::named("ascii-1987").unwrap(),
             "12345".to_owned(),
-            ZoneKey::Tdes(key()),
+            ZoneKey::Tdes(Tdes2Key::from_bytes(&[0x1F; 16])),
         )
         .unwrap(),
         bank: Bank::new(product, token_path).unwrap(),

@@ -19,7 +19,7 @@ use crate::host::{Host, ZONE_KEY_TDES};
 use crate::issuer::{PAN, card_keys, pin};
 use crate::reader::{OK, approved, begin, verify};
 
-fn block(kek: &AesKey, usage: KeyUsage, key: &Tdes2Key) -> String {
+fn block(kek: &AesKey, usage: KeyUsage, key: &[u8]) -> String {
     let header = Header {
         version: KeyBlockVersion::D,
         usage,
@@ -30,7 +30,7 @@ fn block(kek: &AesKey, usage: KeyUsage, key: &Tdes2Key) -> String {
         optional_blocks: Vec::new(),
     };
     let padding = vec![0x5A; padding_len(KeyBlockVersion::D, 16)];
-    wrap(Kbpk::Aes(kek), &header, key.expose_bytes(), &padding).unwrap()
+    wrap(Kbpk::Aes(kek), &header, key, &padding).unwrap()
 }
 
 fn export(kek: &AesKey) -> Value {
@@ -39,13 +39,13 @@ fn export(kek: &AesKey) -> Value {
     let account = AccountDigits::parse(PAN).unwrap();
     let pin_block = encipher_tdes(&zone_key, TdesFormat::Iso0, &pin("1234"), &account, &[0; 10]);
     json!({
-        "zone_key": block(kek, KeyUsage::P0_PIN_ENCRYPTION, &zone_key),
+        "zone_key": block(kek, KeyUsage::P0_PIN_ENCRYPTION, &ZONE_KEY_TDES),
         "cards": [{
             "card_ref": "crd-1", "pan": PAN, "psn": 1, "expiry": "3012", "name": "Zoë Example",
             "programme": "everyday", "currency": 978,
-            "icc_key_ac": block(kek, KeyUsage::E0_EMV_CRYPTOGRAMS, &keys.ac),
-            "icc_key_smi": block(kek, KeyUsage::E2_EMV_INTEGRITY, &keys.smi),
-            "icc_key_smc": block(kek, KeyUsage::E1_EMV_CONFIDENTIALITY, &keys.smc),
+            "icc_key_ac": block(kek, KeyUsage::E0_EMV_CRYPTOGRAMS, keys.ac().expose_bytes()),
+            "icc_key_smi": block(kek, KeyUsage::E2_EMV_INTEGRITY, keys.smi().expose_bytes()),
+            "icc_key_smc": block(kek, KeyUsage::E1_EMV_CONFIDENTIALITY, keys.smc().expose_bytes()),
             "pin_block": data_encoding::HEXUPPER.encode(&pin_block),
         }],
     })
@@ -145,11 +145,7 @@ async fn an_acquirer_is_opened_from_its_file() {
     let directory = tempfile::tempdir().unwrap();
     let paths = components::generate(directory.path()).unwrap();
     let kek = components::combine(&paths).unwrap();
-    let zone_key = block(
-        &kek,
-        KeyUsage::P0_PIN_ENCRYPTION,
-        &Tdes2Key::from_bytes(&ZONE_KEY_TDES),
-    );
+    let zone_key = block(&kek, KeyUsage::P0_PIN_ENCRYPTION, &ZONE_KEY_TDES);
     let file = directory.path().join("acquirer.json");
     let write = |dialect: &str, zone_key: &str| {
         let text = json!({
@@ -170,11 +166,7 @@ async fn an_acquirer_is_opened_from_its_file() {
         Acquirer::open(&file),
         Err(AcquirerError::ZoneKeyAlgorithm { .. })
     ));
-    let other_use = block(
-        &kek,
-        KeyUsage::E0_EMV_CRYPTOGRAMS,
-        &Tdes2Key::from_bytes(&ZONE_KEY_TDES),
-    );
+    let other_use = block(&kek, KeyUsage::E0_EMV_CRYPTOGRAMS, &ZONE_KEY_TDES);
     write("ascii-1987", &other_use);
     assert!(matches!(Acquirer::open(&file), Err(AcquirerError::ZoneKey)));
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use cards::{Expiry, Pan, Psn};
 use paycrypto::account::AccountDigits;
-use paycrypto::arpc;
-use paycrypto::cryptogram::{AcInput, ac_session_key, verify_ac};
+use paycrypto::arpc::{IssuerAnswer, issuer_authentication_data};
+use paycrypto::cryptogram::{AcInput, AcSession};
 use paycrypto::cvn::Cvn;
-use paycrypto::icc_keys::{EmvMasterKeys, IccKeyOption};
+use paycrypto::icc_keys::{CardKeys, IssuerKey, IssuerKeys};
 use paycrypto::pin::Pin;
 use paycrypto::script::{
     PIN_UNBLOCK, ScriptContext, build_mac_only, build_pin_change, build_pin_change_with_current,
@@ -28,15 +28,20 @@ pub(crate) struct Folder {
 }
 
 /// The keys of the vectors of pyemv: PAN 1234567890123456, PSN 00.
-pub(crate) fn card_keys() -> EmvMasterKeys {
-    let key = |value: u128| Tdes2Key::from_bytes(&value.to_be_bytes());
-    let issuer = EmvMasterKeys {
-        ac: key(0x0123_4567_89AB_CDEF_FEDC_BA98_7654_3210),
-        smi: key(0xFEDC_BA98_7654_3210_0123_4567_89AB_CDEF),
-        smc: key(0x89AB_CDEF_0123_4567_7654_3210_FEDC_BA98),
+pub(crate) fn card_keys() -> CardKeys {
+    let [ac, smi, smc] = [
+        0x0123_4567_89AB_CDEF_FEDC_BA98_7654_3210_u128,
+        0xFEDC_BA98_7654_3210_0123_4567_89AB_CDEF,
+        0x89AB_CDEF_0123_4567_7654_3210_FEDC_BA98,
+    ]
+    .map(|value| Tdes2Key::from_bytes(&value.to_be_bytes()));
+    let issuer = IssuerKeys {
+        ac: IssuerKey::Tdes(&ac),
+        smi: IssuerKey::Tdes(&smi),
+        smc: IssuerKey::Tdes(&smc),
     };
     let account = AccountDigits::parse("1234567890123456").unwrap();
-    issuer.of_card(IccKeyOption::B, &account, Psn::default())
+    issuer.of_card(Cvn::Visa18, &account, Psn::default()).unwrap()
 }
 
 pub(crate) fn pin(digits: &str) -> Pin {
@@ -84,15 +89,21 @@ impl Folder {
 
 /// Whether an ARQC is this card's.
 pub(crate) fn arqc_is_right(input: &AcInput<'_>, arqc: [u8; 8]) -> bool {
-    let key = ac_session_key(Cvn::Visa18, &card_keys().ac, input.atc, [0; 4]);
-    verify_ac(Cvn::Visa18, &key, input, arqc).unwrap()
+    session(input.atc).verify(input, arqc).unwrap()
 }
 
 /// Tag 91.
 pub(crate) fn authentication(atc: u16, arqc: [u8; 8], csu: [u8; 4]) -> Vec<u8> {
-    let key = ac_session_key(Cvn::Visa18, &card_keys().ac, atc, [0; 4]);
-    let arpc = arpc::method_2(&key, arqc, csu, &[]).unwrap();
-    [&arpc[..], &csu].concat()
+    let answer = IssuerAnswer {
+        response_code: *b"00",
+        csu,
+        proprietary: &[],
+    };
+    issuer_authentication_data(&session(atc), arqc, &answer).unwrap()
+}
+
+fn session(atc: u16) -> AcSession {
+    AcSession::new(Cvn::Visa18, card_keys().ac(), atc, [0; 4]).unwrap()
 }
 
 pub(crate) const CSU_APPROVE: [u8; 4] = [0x00, 0x80, 0x00, 0x00];
@@ -100,23 +111,15 @@ pub(crate) const CSU_DECLINE: [u8; 4] = [0x00, 0x00, 0x00, 0x00];
 /// Approve, and set the PIN try counter to 3.
 pub(crate) const CSU_APPROVE_PTC_3: [u8; 4] = [0x03, 0x90, 0x00, 0x00];
 
-fn context(atc: u16, arqc: [u8; 8]) -> ScriptContext {
-    ScriptContext {
-        atc,
-        arqc,
-        commands_before: 0,
-    }
-}
-
 pub(crate) fn change_script(atc: u16, arqc: [u8; 8], new: &str) -> Vec<u8> {
-    build_pin_change(Cvn::Visa18, &card_keys(), context(atc, arqc), &pin(new))
+    build_pin_change(&card_keys(), ScriptContext::first(atc, arqc), &pin(new))
 }
 
 pub(crate) fn change_script_with_current(atc: u16, arqc: [u8; 8], new: &str, current: &str) -> Vec<u8> {
     let (new, current) = (pin(new), pin(current));
-    build_pin_change_with_current(Cvn::Visa18, &card_keys(), context(atc, arqc), &new, &current).unwrap()
+    build_pin_change_with_current(&card_keys(), ScriptContext::first(atc, arqc), &new, &current).unwrap()
 }
 
 pub(crate) fn unblock_script(atc: u16, arqc: [u8; 8]) -> Vec<u8> {
-    build_mac_only(Cvn::Visa18, &card_keys(), context(atc, arqc), PIN_UNBLOCK).to_vec()
+    build_mac_only(&card_keys(), ScriptContext::first(atc, arqc), PIN_UNBLOCK)
 }
