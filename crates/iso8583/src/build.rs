@@ -8,9 +8,6 @@ use crate::dialect::{Dialect, FIELD_PLACES, Kind, Length};
 use crate::message::{FieldSet, MESSAGE_LEN_MAX, Message, narrow};
 use crate::mti::Mti;
 
-/// MTI and first bitmap.
-const HEAD_LEN: usize = 12;
-
 /// A message being put together. [`MessageBuilder::reset`] makes it ready for the next one without new allocations.
 #[derive(Clone)]
 pub struct MessageBuilder<'d> {
@@ -19,7 +16,8 @@ pub struct MessageBuilder<'d> {
     present: FieldSet,
     places: [(u16, u16); FIELD_PLACES],
     values: Vec<u8>,
-    lengths_len: usize,
+    /// Bytes of all fields on the wire, with their lengths.
+    fields_len: usize,
 }
 
 /// Why a field cannot be set. Never says what the bytes were.
@@ -74,7 +72,7 @@ impl<'d> MessageBuilder<'d> {
             present: FieldSet::default(),
             places: [(0, 0); FIELD_PLACES],
             values: Vec::new(),
-            lengths_len: 0,
+            fields_len: 0,
         }
     }
 
@@ -83,10 +81,10 @@ impl<'d> MessageBuilder<'d> {
         self.mti = mti;
         self.present = FieldSet::default();
         self.values.clear();
-        self.lengths_len = 0;
+        self.fields_len = 0;
     }
 
-    /// Sets a field. Values are whole: nothing is padded or cut.
+    /// Sets a field to a value in canonical form, as [`Message::field`] gives it. Values are whole: nothing is padded or cut.
     ///
     /// Refuses: a field the dialect does not have, or that is set; a length or character outside the field's shape; a message that
     /// would exceed [`MESSAGE_LEN_MAX`].
@@ -98,13 +96,7 @@ impl<'d> MessageBuilder<'d> {
         if self.present.has(field) {
             return Err(BuildError::AlreadySet { field });
         }
-        let (digits, max) = spec.length.prefix_and_max();
-        let fits = if digits == 0 {
-            value.len() == max
-        } else {
-            value.len() <= max
-        };
-        if !fits {
+        if !spec.length.allows(value.len()) {
             let (wanted, got) = (spec.length, value.len());
             return Err(BuildError::Length { field, wanted, got });
         }
@@ -113,18 +105,19 @@ impl<'d> MessageBuilder<'d> {
             return Err(BuildError::Character { field, at, wanted });
         }
         let present = self.present.with(field);
-        let lengths_len = self.lengths_len + digits;
-        let begin = self.values.len();
-        let len = HEAD_LEN + present.second_bitmap_len() + lengths_len + begin + value.len();
-        if len > MESSAGE_LEN_MAX {
+        let wire = self.dialect.wire;
+        let (digits, _) = spec.length.prefix_and_max();
+        let fields_len = self.fields_len + wire.lengths.len(digits) + spec.encoding.wire_len(value.len());
+        let bitmaps = 1 + usize::from(present.needs_second_bitmap());
+        if wire.mti.len() + bitmaps * wire.bitmap.len() + fields_len > MESSAGE_LEN_MAX {
             return Err(BuildError::MessageTooLong { field });
         }
         if let Some(place) = self.places.get_mut(usize::from(field)) {
-            *place = (narrow(begin), narrow(value.len()));
+            *place = (narrow(self.values.len()), narrow(value.len()));
         }
         self.values.extend_from_slice(value);
         self.present = present;
-        self.lengths_len = lengths_len;
+        self.fields_len = fields_len;
         Ok(self)
     }
 
@@ -142,21 +135,24 @@ impl<'d> MessageBuilder<'d> {
 
     /// Appends the message to a buffer, without a length header; see [`crate::framing::Framing::append`].
     pub fn write_to(&self, out: &mut Vec<u8>) {
+        let wire = self.dialect.wire;
         let [first, second] = self.bitmaps();
-        out.extend_from_slice(&self.mti.digits());
-        out.extend_from_slice(&first.to_be_bytes());
+        wire.mti.write(self.mti.digits(), out);
+        wire.bitmap.write(first, out);
         if second != 0 {
-            out.extend_from_slice(&second.to_be_bytes());
+            wire.bitmap.write(second, out);
         }
         for field in self.present.iter() {
+            let spec = self.dialect.field(field).expect("`set` took no other");
             let value = self.value(field);
-            let digits = self
-                .dialect
-                .field(field)
-                .map_or(0, |spec| spec.length.prefix_and_max().0);
-            put_length(digits, value.len(), out);
-            out.extend_from_slice(value);
+            let (digits, _) = spec.length.prefix_and_max();
+            wire.lengths.write(digits, value.len(), out);
+            spec.encoding.write(value, out);
         }
+    }
+
+    pub(crate) fn has_second_bitmap(&self) -> bool {
+        self.present.needs_second_bitmap()
     }
 
     fn value(&self, field: u8) -> &[u8] {
@@ -179,17 +175,5 @@ impl fmt::Debug for MessageBuilder<'_> {
         write!(f, "MessageBuilder({} ", self.mti)?;
         f.debug_set().entries(self.present.iter()).finish()?;
         write!(f, ")")
-    }
-}
-
-/// Writes a length as 0, 2 or 3 ASCII digits.
-fn put_length(digits: usize, len: usize, out: &mut Vec<u8>) {
-    let digit =
-        |divisor: usize| b'0' + u8::try_from(len / divisor % 10).expect("a remainder of 10 is one digit");
-    if digits == 3 {
-        out.push(digit(100));
-    }
-    if digits > 0 {
-        out.extend_from_slice(&[digit(10), digit(1)]);
     }
 }

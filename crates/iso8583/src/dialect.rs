@@ -1,12 +1,17 @@
-//! Dialects: which fields a link uses, how long they are and which characters they hold, read from TOML data.
+//! Dialects: which fields a link uses, how long they are, which characters they hold and how the wire writes them.
 //!
-//! What is not data: the MTI is 4 ASCII digits, a bitmap is 8 binary bytes (a second follows when DE1 is set), and
-//! LL and LLL lengths are ASCII digits.
+//! All of it is data (`dialects/*.toml`, read in `dialect_file`): also where PIN services keep what the standard leaves
+//! to networks, and what the codes of responses and of network management are.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::dialect_file::{DialectFile, EMBEDDED};
+use crate::message::Message;
+use crate::mti::{Class, Mti};
+use crate::wire::{Encoding, Wire};
 
 /// Highest field number of a message with two bitmaps.
 pub const FIELD_MAX: u8 = 128;
@@ -14,28 +19,29 @@ pub const FIELD_MAX: u8 = 128;
 /// Fields in a table indexed by field number; place 0 is not used.
 pub(crate) const FIELD_PLACES: usize = 129;
 
-/// Dialects that come with this room, by name.
-const EMBEDDED: [(&str, &str); 2] = [
-    ("ascii-1987", include_str!("../dialects/ascii-1987.toml")),
-    ("ascii-1987-aes", include_str!("../dialects/ascii-1987-aes.toml")),
-];
-
-/// A link's message format: field lengths, characters and titles.
+/// A link's message format.
 #[derive(Debug, Clone)]
 pub struct Dialect {
-    name: String,
-    mti_version: u8,
-    fields: [Option<FieldSpec>; FIELD_PLACES],
-    titles: BTreeMap<u8, String>,
+    pub(crate) name: String,
+    pub(crate) mti_version: u8,
+    pub(crate) wire: Wire,
+    pub(crate) fields: [Option<FieldSpec>; FIELD_PLACES],
+    pub(crate) titles: BTreeMap<u8, String>,
+    pub(crate) copies: bool,
+    pub(crate) places: Places,
+    pub(crate) network_codes: Vec<(NetworkAct, Vec<u8>)>,
+    pub(crate) response_codes: ResponseCodes,
 }
 
 /// Shape of one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldSpec {
-    /// Which bytes it may hold.
+    /// Which bytes it may hold, in canonical form.
     pub kind: Kind,
-    /// How many bytes it has, and how that is told.
+    /// How many bytes it has, in canonical form, and how that is told.
     pub length: Length,
+    /// How the wire writes it.
+    pub encoding: Encoding,
 }
 
 /// Which bytes a field may hold (ISO 8583:1987, attributes of data elements).
@@ -48,7 +54,7 @@ pub enum Kind {
     An,
     /// Printable ASCII, `20` to `7E`.
     Ans,
-    /// Track 2 or 3 data: digits and the separators `=` and `D`.
+    /// Track 2 or 3 data: digits and the separators `=` and `D`. BCD links give `=`.
     Z,
     /// Any bytes.
     B,
@@ -59,10 +65,48 @@ pub enum Kind {
 pub enum Length {
     /// Always this many bytes; no length on the wire.
     Fixed(u16),
-    /// Two ASCII digits of length, then at most this many bytes.
+    /// A length of two digits, then at most this many bytes.
     Ll(u16),
-    /// Three ASCII digits of length, then at most this many bytes.
+    /// A length of three digits, then at most this many bytes.
     Lll(u16),
+}
+
+/// Fields whose numbers differ between dialects. `None`: this dialect has no place for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Places {
+    /// The new PIN block of a PIN change, kind `b`; the current one is in DE52.
+    pub new_pin: Option<u8>,
+    /// The key serial number of a DUKPT key, kind `b`: 10 bytes for TDES, 12 for AES.
+    pub key_serial: Option<u8>,
+    /// The TR-31 key block of a key change, ASCII text.
+    pub key_block: Option<u8>,
+    /// Which message a reversal is about: 90 in the layout of 1987, or 56 in that of 1993.
+    pub original_data: Option<u8>,
+    /// The code of network management.
+    pub network_code: Option<u8>,
+}
+
+/// What a network management message asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkAct {
+    /// 001 of 1987.
+    SignOn,
+    /// 002 of 1987.
+    SignOff,
+    /// 101 or 161 of 1987: a new key comes, or is asked for.
+    KeyChange,
+    /// 301 of 1987.
+    Echo,
+}
+
+/// DE39 of a dialect for the two-character codes of 1987.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ResponseCodes {
+    pub(crate) all: BTreeMap<[u8; 2], Vec<u8>>,
+    pub(crate) reversal: BTreeMap<[u8; 2], Vec<u8>>,
+    pub(crate) network_management: BTreeMap<[u8; 2], Vec<u8>>,
 }
 
 /// Why a dialect cannot be used.
@@ -90,56 +134,26 @@ pub enum DialectError {
 }
 
 impl Dialect {
-    /// A dialect that comes with the product: `ascii-1987` or `ascii-1987-aes`.
+    /// A dialect that comes with the product; [`Dialect::names`] has them all.
     pub fn named(name: &str) -> Result<Self, DialectError> {
-        let text = EMBEDDED.iter().find(|(known, _)| *known == name);
-        let (_, text) = text.ok_or_else(|| DialectError::UnknownName {
-            name: name.to_owned(),
-            known: EMBEDDED.map(|(known, _)| known).join(", "),
-        })?;
-        Self::parse(text)
+        DialectFile::embedded(name)?.dialect()
     }
 
-    /// Reads a dialect from TOML; see `dialects/ascii-1987.toml` for the settings.
+    /// The dialects that come with the product, the default first.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        EMBEDDED.iter().map(|(name, _)| *name)
+    }
+
+    /// Reads a dialect from TOML; see `dialects/ascii-1987.toml` and `dialects/ascii-1993.toml` for the settings. With
+    /// `extends`, settings that the text lacks are those of the dialect named.
     ///
-    /// Refuses: unknown settings; a field outside 2 to 128 or 65; a field with none or several of `len`, `ll`, `lll`;
-    /// a length of 0, above 999, or above 99 for `ll`; an MTI version outside 0 to 9; a base that has a base itself.
+    /// Refuses, naming the setting: unknown settings; a field outside 2 to 128 or 65; a field with none or several of
+    /// `len`, `ll`, `lll`; a length of 0, above 999, or above 99 for `ll`; an encoding that its kind cannot have; DE64 or
+    /// DE128 other than 8 bytes of kind `b`; a place whose field is not there or has another kind; a network or response
+    /// code that its field cannot hold, or response codes that are not complete where DE39 has other than 2 characters;
+    /// an MTI version outside 0 to 9; neither or both of `mti_version` and `extends`.
     pub fn parse(text: &str) -> Result<Self, DialectError> {
-        let file: DialectFile = toml::from_str(text)?;
-        let mut dialect = match (&file.extends, file.mti_version) {
-            (Some(base), None) => Self {
-                name: file.name,
-                ..Self::named(base)?
-            },
-            (None, Some(version @ 0..=9)) => Self {
-                name: file.name,
-                mti_version: b'0' + version,
-                fields: [None; FIELD_PLACES],
-                titles: BTreeMap::new(),
-            },
-            (None, Some(_)) => return Err(setting("mti_version", "must be 0 to 9")),
-            _ => {
-                return Err(setting("mti_version", "give either mti_version or extends"));
-            }
-        };
-        for (number, entry) in file.fields {
-            let at = format!("fields.{number}");
-            let number: u8 = number
-                .parse()
-                .map_err(|_| setting(&at, "a field name is a number"))?;
-            if !(2..=FIELD_MAX).contains(&number) || number == 65 {
-                return Err(setting(&at, "fields are 2 to 64 and 66 to 128"));
-            }
-            let length = entry.length().map_err(|reason| setting(&at, reason))?;
-            if let Some(place) = dialect.fields.get_mut(usize::from(number)) {
-                *place = Some(FieldSpec {
-                    kind: entry.kind,
-                    length,
-                });
-            }
-            dialect.titles.insert(number, entry.title);
-        }
-        Ok(dialect)
+        DialectFile::read(text)?.dialect()
     }
 
     /// The dialect's name, as settings and logs write it.
@@ -157,9 +171,70 @@ impl Dialect {
         self.titles.get(&number).map_or("", String::as_str)
     }
 
-    /// First digit of every MTI, as ASCII: `0` for 1987.
-    pub(crate) fn mti_version(&self) -> u8 {
-        self.mti_version
+    /// Where this dialect keeps what others keep elsewhere.
+    pub fn places(&self) -> Places {
+        self.places
+    }
+
+    /// How the wire writes MTI, bitmaps and lengths, and values where a field says nothing else.
+    pub fn wire(&self) -> Wire {
+        self.wire
+    }
+
+    /// A message type of 1987 in this dialect's version: 0100 gives 1100 in 1993, and 0800 gives 1804.
+    pub fn message_type(&self, mti_1987: Mti) -> Mti {
+        mti_1987.in_version(self.mti_version)
+    }
+
+    /// What a network management message asks for; `None` where its code is absent or not in the dialect's table.
+    pub fn network_act(&self, message: &Message<'_>) -> Option<NetworkAct> {
+        let code = message.field(self.places.network_code?)?;
+        let known = |(act, known): &(NetworkAct, Vec<u8>)| (known == code).then_some(*act);
+        self.network_codes.iter().find_map(known)
+    }
+
+    /// Field and code that ask for this; `None` where the dialect has no code for it.
+    pub fn network_code(&self, act: NetworkAct) -> Option<(u8, &[u8])> {
+        let (_, code) = self.network_codes.iter().find(|(known, _)| *known == act)?;
+        Some((self.places.network_code?, code))
+    }
+
+    /// DE39 of this dialect for a code of [`crate::response_code`], in a message of this class: 1993 says 000 to an
+    /// authorisation, 400 to a reversal and 800 to network management where 1987 says 00.
+    ///
+    /// `None` for a code that the dialect has no word for; never for those of [`crate::response_code`].
+    pub fn response_code<'c>(&'c self, class: Class, code: &'c [u8; 2]) -> Option<&'c [u8]> {
+        let own = self.response_codes_of(class).get(code);
+        match own.or_else(|| self.response_codes.all.get(code)) {
+            Some(code) => Some(code),
+            None => self.has_codes_of_1987().then_some(code),
+        }
+    }
+
+    /// The code of [`crate::response_code`] that a DE39 of this dialect stands for: where several do, the lowest.
+    pub fn response_code_1987(&self, class: Class, field: &[u8]) -> Option<[u8; 2]> {
+        let own = self.response_codes_of(class).iter();
+        let mut known = own.chain(&self.response_codes.all);
+        let found = known.find_map(|(code, wire)| (wire == field).then_some(*code));
+        found.or_else(|| field.try_into().ok().filter(|_| self.has_codes_of_1987()))
+    }
+
+    fn response_codes_of(&self, class: Class) -> &BTreeMap<[u8; 2], Vec<u8>> {
+        const NONE: &BTreeMap<[u8; 2], Vec<u8>> = &BTreeMap::new();
+        match class {
+            Class::Reversal => &self.response_codes.reversal,
+            Class::NetworkManagement => &self.response_codes.network_management,
+            Class::Authorisation
+            | Class::Financial
+            | Class::FileAction
+            | Class::Reconciliation
+            | Class::Administrative
+            | Class::FeeCollection => NONE,
+        }
+    }
+
+    fn has_codes_of_1987(&self) -> bool {
+        self.field(39).is_none_or(|spec| spec.length == Length::Fixed(2))
     }
 }
 
@@ -187,7 +262,7 @@ fn first_not(bytes: &[u8], fits: impl Fn(u8) -> bool) -> Option<usize> {
 }
 
 impl Length {
-    /// Digits of length on the wire before the field, and the most bytes it may have.
+    /// Digits of length before the field, and the most bytes it may have.
     pub(crate) fn prefix_and_max(self) -> (usize, usize) {
         match self {
             Self::Fixed(len) => (0, usize::from(len)),
@@ -195,44 +270,12 @@ impl Length {
             Self::Lll(max) => (3, usize::from(max)),
         }
     }
-}
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DialectFile {
-    name: String,
-    extends: Option<String>,
-    mti_version: Option<u8>,
-    fields: BTreeMap<String, FieldEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FieldEntry {
-    title: String,
-    kind: Kind,
-    len: Option<u16>,
-    ll: Option<u16>,
-    lll: Option<u16>,
-}
-
-impl FieldEntry {
-    fn length(&self) -> Result<Length, &'static str> {
-        match (self.len, self.ll, self.lll) {
-            (Some(len @ 1..=999), None, None) => Ok(Length::Fixed(len)),
-            (None, Some(max @ 1..=99), None) => Ok(Length::Ll(max)),
-            (None, None, Some(max @ 1..=999)) => Ok(Length::Lll(max)),
-            (Some(_), None, None) => Err("len must be 1 to 999"),
-            (None, Some(_), None) => Err("ll must be 1 to 99"),
-            (None, None, Some(_)) => Err("lll must be 1 to 999"),
-            _ => Err("give exactly one of len, ll, lll"),
+    /// Whether a value may have this many bytes.
+    pub(crate) fn allows(self, len: usize) -> bool {
+        match self {
+            Self::Fixed(wanted) => len == usize::from(wanted),
+            Self::Ll(max) | Self::Lll(max) => len <= usize::from(max),
         }
-    }
-}
-
-fn setting(setting: &str, reason: &'static str) -> DialectError {
-    DialectError::Setting {
-        setting: setting.to_owned(),
-        reason,
     }
 }

@@ -1,20 +1,24 @@
 //! Framing: how messages are told apart on a byte stream. Sans-I/O: the caller reads and writes the stream.
 
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::message::MESSAGE_LEN_MAX;
 
 /// The length header before each message. The length never counts the header itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum Framing {
-    /// 2 bytes, big-endian (jPOS NACChannel and PostChannel, moov). The default.
+    /// `binary2`: 2 bytes, big-endian (jPOS NACChannel and PostChannel, moov). The default.
     #[default]
     Binary2,
-    /// 4 ASCII digits (jPOS ASCIIChannel).
+    /// `ascii4`: 4 ASCII digits (jPOS ASCIIChannel).
     Ascii4,
-    /// 2 bytes, 4 decimal digits in BCD (jPOS NCCChannel).
+    /// `bcd2`: 2 bytes, 4 decimal digits in BCD (jPOS NCCChannel).
     Bcd2,
-    /// 2 bytes, big-endian, then 2 zero bytes (jPOS VAPChannel).
+    /// `binary2-zero2`: 2 bytes, big-endian, then 2 zero bytes (jPOS VAPChannel).
     Binary2Zero2,
 }
 
@@ -34,7 +38,28 @@ pub enum FrameError {
     Header,
 }
 
+/// A setting names no framing.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("no framing is named {name:?}; there are: binary2, ascii4, bcd2, binary2-zero2")]
+pub struct UnknownFraming {
+    /// The name given.
+    pub name: String,
+}
+
 impl Framing {
+    /// All framings.
+    pub const ALL: [Self; 4] = [Self::Binary2, Self::Ascii4, Self::Bcd2, Self::Binary2Zero2];
+
+    /// The name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Binary2 => "binary2",
+            Self::Ascii4 => "ascii4",
+            Self::Bcd2 => "bcd2",
+            Self::Binary2Zero2 => "binary2-zero2",
+        }
+    }
+
     /// Bytes in a header.
     pub fn header_len(self) -> usize {
         match self {
@@ -96,6 +121,31 @@ impl Framing {
             return Err(FrameError::TooLong { max, got });
         }
         Ok(got)
+    }
+}
+
+impl FromStr for Framing {
+    type Err = UnknownFraming;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFraming> {
+        let known = Self::ALL.into_iter().find(|framing| framing.name() == name);
+        known.ok_or_else(|| UnknownFraming {
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl TryFrom<String> for Framing {
+    type Error = UnknownFraming;
+
+    fn try_from(name: String) -> Result<Self, UnknownFraming> {
+        name.parse()
+    }
+}
+
+impl From<Framing> for &'static str {
+    fn from(framing: Framing) -> Self {
+        framing.name()
     }
 }
 

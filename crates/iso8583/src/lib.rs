@@ -1,7 +1,8 @@
 //! ISO 8583 messages: a codec over dialects kept as data, framing, and the small values both ends of a link share.
 //!
-//! A received frame is walked once: bitmap, lengths and characters are checked in the same pass, and fields are
-//! read as slices of the frame. Nothing here does I/O, reads a clock, or knows what a field means to an issuer;
+//! A received frame is walked once: bitmap, lengths and characters are checked in the same pass. Values have one
+//! canonical form, ASCII text and digits or raw bytes, whatever the wire; where the wire is like that, they are slices of
+//! the frame. Nothing here does I/O, reads a clock, or knows what a field means to an issuer;
 //! DE55 stays bytes (room `emv`) and DE52 stays enciphered (room `hsm`). No error and no `Debug` shows content.
 //!
 //! ```
@@ -23,9 +24,12 @@
 
 pub mod build;
 pub mod dialect;
+mod dialect_file;
 pub mod framing;
+pub mod mac;
 pub mod message;
 pub mod mti;
 pub mod original_data;
 pub mod response_code;
 pub mod values;
+pub mod wire;

@@ -1,4 +1,7 @@
-//! Reading a message: one walk over a received frame, without copying and without allocation.
+//! Reading a message: one walk over a received frame.
+//!
+//! A dialect that writes values in canonical form is read without copying and without allocation. Of the others, the
+//! values are copied once, in canonical form.
 
 use std::fmt;
 
@@ -6,28 +9,29 @@ use thiserror::Error;
 
 use crate::dialect::{Dialect, FIELD_PLACES, FieldSpec, Kind};
 use crate::mti::Mti;
+use crate::wire::{BadPadding, BitmapEncoding, LengthEncoding};
 
 /// Longest message that is read or framed, in bytes.
 pub const MESSAGE_LEN_MAX: usize = 4096;
 
-/// Offsets and lengths fit 16 bits.
-const _: () = assert!(MESSAGE_LEN_MAX <= 0xFFFF);
+/// Offsets and lengths fit 16 bits, in canonical form too, where a byte of BCD is two digits.
+const _: () = assert!(2 * MESSAGE_LEN_MAX <= 0xFFFF);
 
-const MTI_LEN: usize = 4;
-const BITMAP_LEN: usize = 8;
 const FIELD_65_THIRD_BITMAP: u8 = 65;
 
 /// A message read from a frame: where each field begins, how long it is, and the frame itself.
 ///
 /// | part | length | meaning |
 /// |---|---|---|
-/// | MTI | 4 ASCII digits | version, class, function, origin |
-/// | bitmap | 8 bytes, most significant bit first | bit 1: a second bitmap follows; bits 2 to 64: fields present |
-/// | second bitmap | 8 bytes, if bit 1 is set | bits 65 to 128 |
+/// | MTI | 4 digits: 4 bytes, BCD 2 | version, class, function, origin |
+/// | bitmap | 64 bits, most significant bit first: 8 bytes, hexadecimal 16 | bit 1: a second bitmap follows; bits 2 to 64: fields present |
+/// | second bitmap | as the first, if bit 1 is set | bits 65 to 128 |
 /// | fields | by dialect | in ascending order of field number |
 #[derive(Clone)]
 pub struct Message<'a> {
     frame: &'a [u8],
+    /// Values in canonical form, one after the other; `None` where the frame has them so.
+    copied: Option<Vec<u8>>,
     mti: Mti,
     present: FieldSet,
     places: [(u16, u16); FIELD_PLACES],
@@ -62,6 +66,9 @@ pub enum Reason {
     /// The bitmap names a field that the dialect does not have.
     #[error("not a field of this dialect")]
     NotInDialect,
+    /// A bitmap is not made of hexadecimal digits.
+    #[error("wanted 16 hexadecimal digits")]
+    BitmapDigits,
     /// An LL or LLL length is not made of digits.
     #[error("wanted a length of {digits} digits")]
     LengthDigits {
@@ -76,7 +83,10 @@ pub enum Reason {
         /// Length that came.
         got: usize,
     },
-    /// A byte that this kind of field cannot hold.
+    /// An odd number of BCD digits with another padding than the dialect's.
+    #[error("wanted the padding of an odd number of digits")]
+    Padding,
+    /// A byte, or a nibble of BCD, that this kind of field cannot hold.
     #[error("wanted characters of kind {wanted:?}")]
     Character {
         /// The field's kind.
@@ -94,34 +104,32 @@ impl<'a> Message<'a> {
     /// Reads a frame (without its length header) in a dialect.
     ///
     /// Refuses: more than [`MESSAGE_LEN_MAX`] bytes; an MTI without meaning or of another version; a field the
-    /// dialect does not have; a third bitmap; a field cut short, too long, or with a character outside its kind;
-    /// bytes after the last field. Says nothing about which fields a message type needs.
+    /// dialect does not have; a third bitmap; a bitmap or a length that is not made of digits; a field cut short, too long,
+    /// with a character outside its kind or with wrong padding; bytes after the last field. Says nothing about which fields a message type needs.
     pub fn parse(frame: &'a [u8], dialect: &Dialect) -> Result<Self, ParseError> {
         let mut walk = Walk { frame, at: 0 };
         if frame.len() > MESSAGE_LEN_MAX {
             let (max, got) = (MESSAGE_LEN_MAX, frame.len());
             return Err(walk.error(0, Reason::TooLong { max, got }));
         }
-        let mti = walk.take(0, MTI_LEN)?;
-        let mti = Mti::parse(mti)
-            .filter(|_| mti.first() == Some(&dialect.mti_version()))
-            .ok_or(ParseError {
-                field: 0,
-                at: 0,
-                reason: Reason::MessageType,
-            })?;
-        let present = walk.bitmaps()?;
+        let mti = walk.message_type(dialect)?;
+        let present = walk.bitmaps(dialect.wire.bitmap)?;
+        let mut copied = dialect.copies.then(|| Vec::with_capacity(2 * frame.len()));
         let mut places = [(0, 0); FIELD_PLACES];
         for field in present.iter() {
             let spec = dialect
                 .field(field)
                 .ok_or(walk.error(field, Reason::NotInDialect))?;
-            let len = walk.field_len(field, spec)?;
-            let begin = walk.at;
-            let value = walk.take(field, len)?;
+            let len = walk.field_len(field, spec, dialect.wire.lengths)?;
+            let at = walk.at;
+            let written = walk.take(field, spec.encoding.wire_len(len))?;
+            let (begin, value) = match &mut copied {
+                None => (at, written),
+                Some(values) => canonical(field, at, spec, len, written, values)?,
+            };
             if let Some(unfit) = spec.kind.first_unfit(value) {
-                let (at, wanted) = (begin + unfit, spec.kind);
-                let reason = Reason::Character { wanted };
+                let at = at + spec.encoding.wire_place(unfit, len);
+                let reason = Reason::Character { wanted: spec.kind };
                 return Err(ParseError { field, at, reason });
             }
             if let Some(place) = places.get_mut(usize::from(field)) {
@@ -131,6 +139,7 @@ impl<'a> Message<'a> {
         match frame.len() - walk.at {
             0 => Ok(Self {
                 frame,
+                copied,
                 mti,
                 present,
                 places,
@@ -144,13 +153,15 @@ impl<'a> Message<'a> {
         self.mti
     }
 
-    /// Content of a field without its length digits; `None` where it is absent.
-    pub fn field(&self, number: u8) -> Option<&'a [u8]> {
+    /// Content of a field in canonical form, without its length: ASCII digits and text, or bytes for kind `b`. `None` where
+    /// it is absent.
+    pub fn field(&self, number: u8) -> Option<&[u8]> {
         if !self.present.has(number) {
             return None;
         }
         let &(begin, len) = self.places.get(usize::from(number))?;
-        self.frame.get(usize::from(begin)..)?.get(..usize::from(len))
+        let values = self.copied.as_deref().unwrap_or(self.frame);
+        values.get(usize::from(begin)..)?.get(..usize::from(len))
     }
 
     /// Numbers of the fields present, ascending, without the bitmaps.
@@ -158,7 +169,7 @@ impl<'a> Message<'a> {
         self.present.iter()
     }
 
-    /// The whole frame that was read.
+    /// The whole frame that was read, as the wire had it.
     pub fn frame(&self) -> &'a [u8] {
         self.frame
     }
@@ -171,6 +182,25 @@ impl fmt::Debug for Message<'_> {
         f.debug_set().entries(self.fields()).finish()?;
         write!(f, ")")
     }
+}
+
+/// Appends a field's value in canonical form to those before it. Gives its place among them.
+fn canonical<'v>(
+    field: u8,
+    at: usize,
+    spec: FieldSpec,
+    len: usize,
+    written: &[u8],
+    values: &'v mut Vec<u8>,
+) -> Result<(usize, &'v [u8]), ParseError> {
+    let begin = values.len();
+    let read = spec.encoding.read(written, len, values);
+    read.map_err(|BadPadding { at: byte }| ParseError {
+        field,
+        at: at + byte,
+        reason: Reason::Padding,
+    })?;
+    Ok((begin, values.get(begin..).unwrap_or_default()))
 }
 
 /// A place in the frame that only moves forward.
@@ -193,12 +223,26 @@ impl<'a> Walk<'a> {
         Ok(taken)
     }
 
-    fn bitmaps(&mut self) -> Result<FieldSet, ParseError> {
-        let first = self.bitmap()?;
+    fn message_type(&mut self, dialect: &Dialect) -> Result<Mti, ParseError> {
+        let encoding = dialect.wire.mti;
+        let written = self.take(0, encoding.len())?;
+        let digits = encoding.read(written);
+        digits
+            .filter(|[version, ..]| *version == dialect.mti_version)
+            .and_then(|digits| Mti::parse(&digits))
+            .ok_or(ParseError {
+                field: 0,
+                at: 0,
+                reason: Reason::MessageType,
+            })
+    }
+
+    fn bitmaps(&mut self, encoding: BitmapEncoding) -> Result<FieldSet, ParseError> {
+        let first = self.bitmap(encoding)?;
         if first >> 63 == 0 {
             return Ok(FieldSet(u128::from(first) << 64));
         }
-        let second = self.bitmap()?;
+        let second = self.bitmap(encoding)?;
         let present = FieldSet((u128::from(first) << 64) | u128::from(second));
         if present.has(FIELD_65_THIRD_BITMAP) {
             return Err(self.error(FIELD_65_THIRD_BITMAP, Reason::NotInDialect));
@@ -206,38 +250,34 @@ impl<'a> Walk<'a> {
         Ok(present.without(1))
     }
 
-    fn bitmap(&mut self) -> Result<u64, ParseError> {
-        let bytes = self.take(1, BITMAP_LEN)?;
-        Ok(bytes.iter().fold(0, |bits, &byte| (bits << 8) | u64::from(byte)))
+    fn bitmap(&mut self, encoding: BitmapEncoding) -> Result<u64, ParseError> {
+        let at = self.at;
+        let written = self.take(1, encoding.len())?;
+        encoding.read(written).ok_or(ParseError {
+            field: 1,
+            at,
+            reason: Reason::BitmapDigits,
+        })
     }
 
-    fn field_len(&mut self, field: u8, spec: FieldSpec) -> Result<usize, ParseError> {
+    fn field_len(
+        &mut self,
+        field: u8,
+        spec: FieldSpec,
+        encoding: LengthEncoding,
+    ) -> Result<usize, ParseError> {
         let (digits, max) = spec.length.prefix_and_max();
         if digits == 0 {
             return Ok(max);
         }
-        let begin = self.at;
-        let mut got = 0;
-        for &digit in self.take(field, digits)? {
-            if !digit.is_ascii_digit() {
-                let reason = Reason::LengthDigits { digits };
-                return Err(ParseError {
-                    field,
-                    at: begin,
-                    reason,
-                });
-            }
-            got = got * 10 + usize::from(digit - b'0');
-        }
-        if got > max {
-            let reason = Reason::TooLong { max, got };
-            return Err(ParseError {
-                field,
-                at: begin,
-                reason,
-            });
-        }
-        Ok(got)
+        let at = self.at;
+        let written = self.take(field, encoding.len(digits))?;
+        let reason = match encoding.read(written) {
+            Some(got) if got <= max => return Ok(got),
+            Some(got) => Reason::TooLong { max, got },
+            None => Reason::LengthDigits { digits },
+        };
+        Err(ParseError { field, at, reason })
     }
 
     fn error(&self, field: u8, reason: Reason) -> ParseError {
@@ -262,13 +302,9 @@ impl FieldSet {
         Self(self.0 | Self::bit(field))
     }
 
-    /// 8 where a field above 64 is present, else 0.
-    pub(crate) fn second_bitmap_len(self) -> usize {
-        if self.0 & u128::from(u64::MAX) == 0 {
-            0
-        } else {
-            BITMAP_LEN
-        }
+    /// Whether a field above 64 is present.
+    pub(crate) fn needs_second_bitmap(self) -> bool {
+        self.0 & u128::from(u64::MAX) != 0
     }
 
     fn without(self, field: u8) -> Self {

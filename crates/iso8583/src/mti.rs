@@ -139,6 +139,23 @@ impl Mti {
         matches!(origin, b'1' | b'3' | b'5')
     }
 
+    /// The message type of 1987 that means the same: 1100 gives 0100, 1421 gives 0421, and 1804, whose origin is neither
+    /// acquirer nor issuer, gives 0800. What a host compares, so that it need not know the version.
+    pub fn as_1987(self) -> Self {
+        self.in_version(b'0')
+    }
+
+    /// In another version, an ASCII digit. Network management has origin 0 in 1987 and 4 later.
+    pub(crate) fn in_version(self, version: u8) -> Self {
+        let [_, class, function, origin] = self.0;
+        let origin = match (class, version, origin) {
+            (b'8', b'0', b'4' | b'5') => origin - 4,
+            (b'8', b'1'..=b'9', b'0' | b'1') => origin + 4,
+            _ => origin,
+        };
+        Self([version, class, function, origin])
+    }
+
     /// The MTI as first sent: `0421` gives `0420`. A message and its repeats share this.
     pub fn first_sent(self) -> Self {
         let [version, class, function, origin] = self.0;

@@ -94,6 +94,11 @@ const TITLES: [([u8; 2], &str); 29] = [
     (RESPONSE_96_SYSTEM_MALFUNCTION, "system malfunction"),
 ];
 
+/// All codes of this list.
+pub fn all() -> impl Iterator<Item = [u8; 2]> {
+    TITLES.iter().map(|(code, _)| *code)
+}
+
 /// What a DE39 says, for people; `None` for a code that is not listed here.
 pub fn title(code: &[u8]) -> Option<&'static str> {
     TITLES

@@ -103,7 +103,7 @@ impl TransmissionTime {
     }
 }
 
-/// DE22 of 1987, point of service entry mode: 2 digits say how the card was read, 1 what PIN entry the terminal has.
+/// DE22: how a card was read, and what PIN entry the terminal has, whatever its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryMode {
     /// How the card was read.
@@ -112,7 +112,7 @@ pub struct EntryMode {
     pub pin_capability: u8,
 }
 
-/// How a card was read, digits 1 and 2 of DE22 (tag 9F39 has the same coding in BCD).
+/// How a card was read, digits 1 and 2 of DE22 in 1987 (tag 9F39 has the same coding in BCD), character 7 in 1993.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CardEntry {
     /// `01`: keyed by hand.
@@ -131,46 +131,121 @@ pub enum CardEntry {
     MagneticStripe,
     /// `91`: contactless with magnetic stripe data.
     ContactlessMagneticStripe,
-    /// Any other two digits, as they came.
+    /// Any other code, as it came: two digits, or character 7 after a blank.
     Other([u8; 2]),
 }
 
 impl EntryMode {
-    /// Reads 3 ASCII digits; `None` for anything else.
+    /// Reads DE22 by its length; `None` for other lengths, and for characters that are no digits (3, 4) or no letters or
+    /// digits (12).
+    ///
+    /// | length | form |
+    /// |---|---|
+    /// | 3 | 1987: 2 digits how the card was read, 1 PIN entry capability |
+    /// | 4 | Visa: the same, then a filler that is not looked at |
+    /// | 12 | 1993, point of service data code: character 7 card data input mode, 12 PIN capture capability |
+    ///
+    /// Input modes of 1993: ISO 8583:1993 has 1, 2, 5 and 6; the letters and 7 are Mastercard's, as processors publish them. It
+    /// has none for a fallback: such an entry is read as a magnetic stripe.
     pub fn parse(field: &[u8]) -> Option<Self> {
-        let &[first, second, pin_capability] = field else {
-            return None;
-        };
-        let card = match &[first, second] {
-            b"01" => CardEntry::Manual,
-            b"05" => CardEntry::ContactChip,
-            b"07" => CardEntry::ContactlessChip,
-            b"10" => CardEntry::CardOnFile,
-            b"81" => CardEntry::Ecommerce,
-            b"80" => CardEntry::Fallback,
-            b"90" => CardEntry::MagneticStripe,
-            b"91" => CardEntry::ContactlessMagneticStripe,
-            &other => CardEntry::Other(other),
-        };
-        field
-            .iter()
-            .all(u8::is_ascii_digit)
-            .then_some(Self { card, pin_capability })
+        match *field {
+            [first, second, pin_capability] | [first, second, pin_capability, b'0'..=b'9'] => {
+                field.iter().all(u8::is_ascii_digit).then_some(Self {
+                    card: CardEntry::of_1987([first, second]),
+                    pin_capability,
+                })
+            }
+            [_, _, _, _, _, _, input_mode, _, _, _, _, pin_capture] => {
+                field.iter().all(u8::is_ascii_alphanumeric).then_some(Self {
+                    card: CardEntry::of_1993(input_mode),
+                    pin_capability: match pin_capture {
+                        b'0' => b'2',
+                        b'4'..=b'9' | b'A'..=b'C' => b'1',
+                        _ => b'0',
+                    },
+                })
+            }
+            _ => None,
+        }
     }
 
-    /// The 3 digits of DE22.
+    /// The 3 digits of 1987.
     pub fn digits(self) -> [u8; 3] {
-        let [first, second] = match self.card {
-            CardEntry::Manual => *b"01",
-            CardEntry::ContactChip => *b"05",
-            CardEntry::ContactlessChip => *b"07",
-            CardEntry::CardOnFile => *b"10",
-            CardEntry::Fallback => *b"80",
-            CardEntry::Ecommerce => *b"81",
-            CardEntry::MagneticStripe => *b"90",
-            CardEntry::ContactlessMagneticStripe => *b"91",
-            CardEntry::Other(digits) => digits,
-        };
+        let [first, second] = self.card.digits();
         [first, second, self.pin_capability]
+    }
+
+    /// DE22 of a length that [`EntryMode::parse`] reads: in 4 the filler is 0; in 12 what is not known here is 0, for
+    /// unspecified, and a PIN capture capability is 12 digits. `None` for other lengths.
+    pub fn field(self, len: usize) -> Option<Vec<u8>> {
+        let pin_capture = match self.pin_capability {
+            b'1' => b'C',
+            b'2' => b'0',
+            _ => b'1',
+        };
+        match len {
+            3 => Some(self.digits().to_vec()),
+            4 => Some([&self.digits()[..], b"0"].concat()),
+            12 => Some([&b"000000"[..], &[self.card.input_mode()], b"0000", &[pin_capture]].concat()),
+            _ => None,
+        }
+    }
+}
+
+impl CardEntry {
+    fn of_1987(digits: [u8; 2]) -> Self {
+        match &digits {
+            b"01" => Self::Manual,
+            b"05" => Self::ContactChip,
+            b"07" => Self::ContactlessChip,
+            b"10" => Self::CardOnFile,
+            b"81" => Self::Ecommerce,
+            b"80" => Self::Fallback,
+            b"90" => Self::MagneticStripe,
+            b"91" => Self::ContactlessMagneticStripe,
+            &other => Self::Other(other),
+        }
+    }
+
+    fn of_1993(input_mode: u8) -> Self {
+        match input_mode {
+            b'1' | b'6' => Self::Manual,
+            b'2' | b'B' => Self::MagneticStripe,
+            b'5' | b'C' | b'F' => Self::ContactChip,
+            b'7' => Self::CardOnFile,
+            b'A' => Self::ContactlessMagneticStripe,
+            b'M' => Self::ContactlessChip,
+            b'R' | b'S' => Self::Ecommerce,
+            other => Self::Other([b' ', other]),
+        }
+    }
+
+    fn digits(self) -> [u8; 2] {
+        match self {
+            Self::Manual => *b"01",
+            Self::ContactChip => *b"05",
+            Self::ContactlessChip => *b"07",
+            Self::CardOnFile => *b"10",
+            Self::Fallback => *b"80",
+            Self::Ecommerce => *b"81",
+            Self::MagneticStripe => *b"90",
+            Self::ContactlessMagneticStripe => *b"91",
+            Self::Other([b' ', _]) => *b"00",
+            Self::Other(digits) => digits,
+        }
+    }
+
+    fn input_mode(self) -> u8 {
+        match self {
+            Self::Manual => b'6',
+            Self::ContactChip => b'5',
+            Self::ContactlessChip => b'M',
+            Self::CardOnFile => b'7',
+            Self::Ecommerce => b'S',
+            Self::Fallback | Self::MagneticStripe => b'2',
+            Self::ContactlessMagneticStripe => b'A',
+            Self::Other([b' ', mode]) => mode,
+            Self::Other(_) => b'0',
+        }
     }
 }

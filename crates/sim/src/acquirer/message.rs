@@ -94,6 +94,7 @@ impl Message {
             mti: self.mti,
             trace: part(11).try_into().unwrap_or([b'0'; 6]),
             transmitted: part(7).try_into().unwrap_or([b'0'; 10]),
+            year: *b"00",
             acquirer: institution(part(32)).unwrap_or([b'0'; 11]),
             forwarder: institution(part(33)).unwrap_or([b'0'; 11]),
         };
