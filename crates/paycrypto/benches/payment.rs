@@ -8,14 +8,13 @@ use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
 use paycrypto::cryptogram::{AcInput, AcSession};
 use paycrypto::cvn::Cvn;
+use paycrypto::emv_key::EmvKey;
 use paycrypto::icc_keys::{IssuerKey, IssuerKeys, icc_master_key};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, decipher_tdes, encipher_tdes, iso4};
 use paycrypto::pvv::{Pvki, generate_pvv, verify_pvv};
 use paycrypto::script::{ScriptContext, build_pin_change};
 use paycrypto::tdes_key::Tdes2Key;
-
-const CVN: Cvn = Cvn::Visa18;
 
 fn pin_verify(criterion: &mut Criterion) {
     let account = AccountDigits::parse("4111111111111111").expect("16 digits");
@@ -42,18 +41,25 @@ fn pin_verify(criterion: &mut Criterion) {
 }
 
 fn chip(criterion: &mut Criterion) {
+    for cvn in [Cvn::Visa18, Cvn::CcdAes] {
+        transaction(criterion, cvn);
+    }
+}
+
+fn transaction(criterion: &mut Criterion, cvn: Cvn) {
     let account = AccountDigits::parse("4111111111111111").expect("16 digits");
-    let [ac, smi, smc] = [[0x23; 16], [0x45; 16], [0x67; 16]].map(|bytes| Tdes2Key::from_bytes(&bytes));
-    let issuer = IssuerKeys {
-        ac: IssuerKey::Tdes(&ac),
-        smi: IssuerKey::Tdes(&smi),
-        smc: IssuerKey::Tdes(&smc),
-    };
-    let option = CVN.profile().icc_key;
+    let keys = [0x23, 0x45, 0x67].map(|byte| EmvKey::from_bytes(cvn.algorithm(), &[byte; 16]));
+    let [ac, smi, smc] = keys.each_ref().map(|key| match key {
+        Some(EmvKey::Tdes(key)) => IssuerKey::Tdes(key),
+        Some(EmvKey::Aes(key)) => IssuerKey::Aes(key),
+        None => unreachable!("16 bytes make a key of either algorithm"),
+    });
+    let issuer = IssuerKeys { ac, smi, smc };
+    let option = cvn.profile().icc_key;
     let session = |input: &AcInput<'_>| {
         icc_master_key(option, issuer.ac, &account, Psn::default())
-            .and_then(|master| AcSession::new(CVN, &master, input.atc, input.unpredictable_number))
-            .expect("TDES keys for a TDES version")
+            .and_then(|master| AcSession::new(cvn, &master, input.atc, input.unpredictable_number))
+            .expect("keys of the version's algorithm")
     };
     let input = AcInput {
         amount: [0, 0, 0, 0, 0x40, 0],
@@ -69,18 +75,24 @@ fn chip(criterion: &mut Criterion) {
         iad: &[0x06, 0x01, 0x12, 0x03, 0xA0, 0xB8, 0x00],
     };
     let arqc = session(&input).generate(&input).expect("the data is long enough");
-    criterion.bench_function("ARQC verify: option B, common session key, MAC", |bencher| {
-        bencher.iter(|| session(&input).verify(&input, black_box(arqc)));
-    });
+    criterion.bench_function(
+        &format!("ARQC verify: card key, session key, MAC ({cvn:?})"),
+        |bencher| {
+            bencher.iter(|| session(&input).verify(&input, black_box(arqc)));
+        },
+    );
 
     let context = ScriptContext::first(input.atc, arqc);
     let new = Pin::parse("9999").expect("4 digits");
-    criterion.bench_function("script: card keys, PIN change, MAC", |bencher| {
-        bencher.iter(|| {
-            let card = issuer.of_card(CVN, &account, Psn::default());
-            card.map(|card| build_pin_change(&card, context, black_box(&new)))
-        });
-    });
+    criterion.bench_function(
+        &format!("script: card keys, PIN change, MAC ({cvn:?})"),
+        |bencher| {
+            bencher.iter(|| {
+                let card = issuer.of_card(cvn, &account, Psn::default());
+                card.map(|card| build_pin_change(&card, context, black_box(&new)))
+            });
+        },
+    );
 }
 
 criterion_group!(payment, pin_verify, chip);

@@ -8,7 +8,8 @@ import json
 import sys
 
 from psec import pin, pinblock, tr31
-from pyemv import cvn
+
+from chip import chip, icc_mk_a, icc_mk_b
 
 
 def h(text):
@@ -67,25 +68,9 @@ def tr31_wrap(q):
     return tr31.wrap(h(q["kbpk"]), header, h(q["key"]))
 
 
-def cvn18(q):
-    card = cvn.VisaCVN18(h(q["imk_ac"]), h(q["imk_smi"]), h(q["imk_smc"]), q["account"], q["psn"])
-    names = "9f02 9f03 9f1a 95 5f2a 9a 9c 9f37 82 9f36 9f10".split()
-    tags = {"tag_" + name: h(q[name]) for name in names}
-    arqc = card.generate_ac(**tags)
-    atc = tags["tag_9f36"]
-    unblock = bytes([0x84, 0x24, 0x00, 0x00, 0x08])
-    return {
-        "arqc": x(arqc),
-        "arpc": x(card.generate_arpc(arqc, atc, h(q["csu"]), h(q["proprietary"]))),
-        "change": x(card.generate_pin_change_command(q["new"], arqc, atc)),
-        "change_with_current": x(card.generate_pin_change_command(q["new"], arqc, atc, q["current"])),
-        "unblock": x(unblock + card.generate_command_mac(unblock, arqc, atc)),
-    }
-
-
 ANSWERS = {
     f.__name__: f
-    for f in (iso0, iso2, iso3, iso3_open, iso4, iso4_open, pvv, offset, tr31_open, tr31_wrap, cvn18)
+    for f in (iso0, iso2, iso3, iso3_open, iso4, iso4_open, pvv, offset, tr31_open, tr31_wrap, chip, icc_mk_a, icc_mk_b)
 }
 
 for line in sys.stdin:
