@@ -107,45 +107,67 @@ impl<'a> Message<'a> {
     /// dialect does not have; a third bitmap; a bitmap or a length that is not made of digits; a field cut short, too long,
     /// with a character outside its kind or with wrong padding; bytes after the last field. Says nothing about which fields a message type needs.
     pub fn parse(frame: &'a [u8], dialect: &Dialect) -> Result<Self, ParseError> {
+        match Self::parse_readable(frame, dialect)? {
+            (message, None) => Ok(message),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// Reads as much of a frame as can be read, so that a malformed request can be refused by name: the fields before the
+    /// first that [`Message::parse`] refuses, and why it does.
+    ///
+    /// Refuses a frame whose MTI or bitmaps it refuses.
+    pub fn parse_readable(
+        frame: &'a [u8],
+        dialect: &Dialect,
+    ) -> Result<(Self, Option<ParseError>), ParseError> {
         let mut walk = Walk { frame, at: 0 };
         if frame.len() > MESSAGE_LEN_MAX {
             let (max, got) = (MESSAGE_LEN_MAX, frame.len());
             return Err(walk.error(0, Reason::TooLong { max, got }));
         }
         let mti = walk.message_type(dialect)?;
-        let present = walk.bitmaps(dialect.wire.bitmap)?;
-        let mut copied = dialect.copies.then(|| Vec::with_capacity(2 * frame.len()));
-        let mut places = [(0, 0); FIELD_PLACES];
-        for field in present.iter() {
-            let spec = dialect
-                .field(field)
-                .ok_or(walk.error(field, Reason::NotInDialect))?;
-            let len = walk.field_len(field, spec, dialect.wire.lengths)?;
-            let at = walk.at;
-            let written = walk.take(field, spec.encoding.wire_len(len))?;
-            let (begin, value) = match &mut copied {
-                None => (at, written),
-                Some(values) => canonical(field, at, spec, len, written, values)?,
-            };
-            if let Some(unfit) = spec.kind.first_unfit(value) {
-                let at = at + spec.encoding.wire_place(unfit, len);
-                let reason = Reason::Character { wanted: spec.kind };
-                return Err(ParseError { field, at, reason });
-            }
-            if let Some(place) = places.get_mut(usize::from(field)) {
-                *place = (narrow(begin), narrow(len));
+        let announced = walk.bitmaps(dialect.wire.bitmap)?;
+        let mut message = Self {
+            frame,
+            copied: dialect.copies.then(|| Vec::with_capacity(2 * frame.len())),
+            mti,
+            present: FieldSet::default(),
+            places: [(0, 0); FIELD_PLACES],
+        };
+        for field in announced.iter() {
+            if let Err(error) = message.read_field(field, &mut walk, dialect) {
+                return Ok((message, Some(error)));
             }
         }
-        match frame.len() - walk.at {
-            0 => Ok(Self {
-                frame,
-                copied,
-                mti,
-                present,
-                places,
-            }),
-            got => Err(walk.error(0, Reason::TrailingBytes { got })),
+        let rest = match frame.len() - walk.at {
+            0 => None,
+            got => Some(walk.error(0, Reason::TrailingBytes { got })),
+        };
+        Ok((message, rest))
+    }
+
+    fn read_field(&mut self, field: u8, walk: &mut Walk<'a>, dialect: &Dialect) -> Result<(), ParseError> {
+        let spec = dialect
+            .field(field)
+            .ok_or(walk.error(field, Reason::NotInDialect))?;
+        let len = walk.field_len(field, spec, dialect.wire.lengths)?;
+        let at = walk.at;
+        let written = walk.take(field, spec.encoding.wire_len(len))?;
+        let (begin, value) = match &mut self.copied {
+            None => (at, written),
+            Some(values) => canonical(field, at, spec, len, written, values)?,
+        };
+        if let Some(unfit) = spec.kind.first_unfit(value) {
+            let at = at + spec.encoding.wire_place(unfit, len);
+            let reason = Reason::Character { wanted: spec.kind };
+            return Err(ParseError { field, at, reason });
         }
+        if let Some(place) = self.places.get_mut(usize::from(field)) {
+            *place = (narrow(begin), narrow(len));
+        }
+        self.present = self.present.with(field);
+        Ok(())
     }
 
     /// The message type.

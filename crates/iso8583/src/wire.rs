@@ -223,7 +223,7 @@ impl Encoding {
     }
 
     /// Whether two digits share a byte.
-    pub(crate) fn is_bcd(self) -> bool {
+    pub fn is_bcd(self) -> bool {
         match self {
             Self::Ascii | Self::Ebcdic => false,
             Self::BcdZeroBefore | Self::BcdZeroAfter | Self::BcdFAfter => true,

@@ -4,13 +4,6 @@ use iso8583::framing::{FrameError, FrameReader, Framing};
 use iso8583::message::MESSAGE_LEN_MAX;
 use proptest::prelude::*;
 
-const FRAMINGS: [Framing; 4] = [
-    Framing::Binary2,
-    Framing::Ascii4,
-    Framing::Bcd2,
-    Framing::Binary2Zero2,
-];
-
 fn stream(framing: Framing, messages: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     for message in messages {
@@ -39,9 +32,25 @@ fn each_framing_writes_its_header() {
 }
 
 #[test]
+fn settings_name_each_framing() {
+    let names = ["binary2", "ascii4", "bcd2", "binary2-zero2"];
+    for (framing, name) in Framing::ALL.into_iter().zip(names) {
+        assert_eq!(framing.name(), name);
+        assert_eq!(name.parse(), Ok(framing));
+        let setting: toml::Table = format!("framing = \"{name}\"").parse().unwrap();
+        assert_eq!(setting["framing"].clone().try_into(), Ok(framing));
+    }
+    let error = "ascii2".parse::<Framing>().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no framing is named \"ascii2\"; there are: binary2, ascii4, bcd2, binary2-zero2"
+    );
+}
+
+#[test]
 fn frames_arrive_whole_however_the_stream_is_cut() {
     let messages = [b"0800".to_vec(), vec![7; MESSAGE_LEN_MAX], b"0".to_vec()];
-    for framing in FRAMINGS {
+    for framing in Framing::ALL {
         let bytes = stream(framing, &messages);
         for size in [1, 2, 3, 5, 1000, bytes.len()] {
             let mut reader = FrameReader::new(framing);
@@ -58,7 +67,7 @@ fn frames_arrive_whole_however_the_stream_is_cut() {
 
 #[test]
 fn a_stream_that_stops_inside_a_frame_says_so() {
-    for framing in FRAMINGS {
+    for framing in Framing::ALL {
         let bytes = stream(framing, &[b"0800".to_vec()]);
         for len in 1..bytes.len() {
             let mut reader = FrameReader::new(framing);
@@ -71,7 +80,7 @@ fn a_stream_that_stops_inside_a_frame_says_so() {
 
 #[test]
 fn frames_of_length_zero_are_keep_alives_and_skipped() {
-    for framing in FRAMINGS {
+    for framing in Framing::ALL {
         let bytes = stream(
             framing,
             &[vec![], b"0800".to_vec(), vec![], vec![], b"0810".to_vec(), vec![]],
@@ -142,7 +151,7 @@ fn debug_output_shows_no_content() {
 proptest! {
     #[test]
     fn any_bytes_give_frames_or_a_refusal(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..20)) {
-        for framing in FRAMINGS {
+        for framing in Framing::ALL {
             let mut reader = FrameReader::new(framing);
             for piece in &pieces {
                 reader.push(piece);

@@ -219,6 +219,63 @@ fn processing_codes_and_entry_modes_are_read_and_written() {
 }
 
 #[test]
+fn entry_modes_of_visa_and_1993_say_the_same() {
+    let visa = EntryMode::parse(b"0510").unwrap();
+    assert_eq!(Some(visa), EntryMode::parse(b"051"));
+    assert_eq!(visa.field(4).as_deref(), Some(&b"0510"[..]));
+    assert_eq!(EntryMode::parse(b"051x"), None);
+    let modes = [
+        (b'1', b'0', CardEntry::Manual, b'2'),
+        (b'6', b'1', CardEntry::Manual, b'0'),
+        (b'2', b'4', CardEntry::MagneticStripe, b'1'),
+        (b'B', b'4', CardEntry::MagneticStripe, b'1'),
+        (b'5', b'C', CardEntry::ContactChip, b'1'),
+        (b'C', b'C', CardEntry::ContactChip, b'1'),
+        (b'7', b'0', CardEntry::CardOnFile, b'2'),
+        (b'A', b'0', CardEntry::ContactlessMagneticStripe, b'2'),
+        (b'M', b'6', CardEntry::ContactlessChip, b'1'),
+        (b'S', b'0', CardEntry::Ecommerce, b'2'),
+        (b'3', b'D', CardEntry::Other(*b" 3"), b'0'),
+    ];
+    for (input_mode, pin_capture, card, pin_capability) in modes {
+        let field = [&b"510101"[..], &[input_mode], b"1330", &[pin_capture]].concat();
+        let mode = EntryMode::parse(&field).unwrap();
+        assert_eq!(mode, EntryMode { card, pin_capability });
+        let written = mode.field(12).unwrap();
+        assert_eq!(EntryMode::parse(&written), Some(mode));
+    }
+    assert_eq!(EntryMode::parse(b"51010151330 "), None);
+    assert_eq!(EntryMode::parse(b"5101015133"), None);
+    assert_eq!(visa.field(5), None);
+}
+
+#[test]
+fn original_data_of_1993_has_a_year_and_a_length_inside() {
+    let field = b"1100000042261122171500064711".to_vec();
+    assert_eq!(
+        OriginalData::parse_1993(&field),
+        None,
+        "six digits are announced, four are there"
+    );
+    let field = [&field[..22], b"044711"].concat();
+    let original = OriginalData::parse_1993(&field).unwrap();
+    assert_eq!(original.mti.to_string(), "1100");
+    assert_eq!(&original.trace, b"000042");
+    assert_eq!(&original.year, b"26");
+    assert_eq!(&original.transmitted, b"1122171500");
+    assert_eq!(original.acquirer, institution(b"4711").unwrap());
+    let whole = original.digits_1993();
+    assert_eq!(whole.len(), 35);
+    assert_eq!(OriginalData::parse_1993(&whole), Some(original));
+    for len in 0..field.len() {
+        assert_eq!(OriginalData::parse_1993(&field[..len]), None);
+    }
+    assert_eq!(OriginalData::parse_1993(&[&whole[..34], b"x"].concat()), None);
+    let longer = [&whole[..22], b"12000000004711"].concat();
+    assert_eq!(OriginalData::parse_1993(&longer), None);
+}
+
+#[test]
 fn response_codes_have_titles() {
     assert_eq!(
         response_code::title(&response_code::RESPONSE_55_INCORRECT_PIN),

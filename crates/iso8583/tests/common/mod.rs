@@ -51,6 +51,8 @@ pub(crate) fn fitting(spec: FieldSpec) -> String {
         Kind::N => "[0-9]",
         Kind::An => "[0-9A-Za-z ]",
         Kind::Ans => "[ -~]",
+        // A track in BCD has one separator: D is read as =.
+        Kind::Z if spec.encoding.is_bcd() => "[0-9=]",
         Kind::Z => "[0-9=D]",
         Kind::B => "(?s-u:.)",
     };
