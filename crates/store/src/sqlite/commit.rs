@@ -1,19 +1,23 @@
 //! One transaction of the committer, and how a commit takes effect in it.
 
+use std::collections::HashMap;
+
 use cards::CardRef;
 use rusqlite::{Connection, OptionalExtension, Statement};
 
 use crate::{
     AttemptWrite, AuditEvent, Commit, CommitOutcome, MessageRecord, NewState, StepUpSpend,
     chain::{GENESIS, Link},
-    sqlite::{committer::Failure, rows, statements as sql},
+    sqlite::{card_copy::CardCopy, committer::Failure, rows, statements as sql},
 };
 
 /// The writing connection inside a transaction: what a unit of work may do.
 pub(super) struct Writing<'c> {
     pub(super) connection: &'c Connection,
+    cards: &'c CardCopy,
     begin: Statement<'c>,
     commit: Statement<'c>,
+    data_version: Statement<'c>,
     card_version: Statement<'c>,
     move_card: Statement<'c>,
     insert_message: Statement<'c>,
@@ -21,42 +25,60 @@ pub(super) struct Writing<'c> {
     chain_head: Statement<'c>,
     /// The newest audit record as this transaction sees it: sequence number and hash.
     head: (u64, [u8; 32]),
+    /// The cards that this transaction has written, and their versions.
+    written: HashMap<CardRef, u64>,
+    /// SQLite's number for the database as we left it; `None` when we don't know how.
+    left_at: Option<i64>,
 }
 
 impl<'c> Writing<'c> {
-    pub(super) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+    pub(super) fn prepare(connection: &'c Connection, cards: &'c CardCopy) -> rusqlite::Result<Self> {
         Ok(Self {
             connection,
+            cards,
             // The lock comes first: what the transaction reads is what it writes on.
             begin: connection.prepare("BEGIN IMMEDIATE")?,
             commit: connection.prepare("COMMIT")?,
+            data_version: connection.prepare(sql::DATA_VERSION)?,
             card_version: connection.prepare(sql::CARD_VERSION)?,
             move_card: connection.prepare(sql::MOVE_CARD)?,
             insert_message: connection.prepare(sql::INSERT_MESSAGE)?,
             insert_audit: connection.prepare(sql::INSERT_AUDIT)?,
             chain_head: connection.prepare(sql::CHAIN_HEAD)?,
             head: (0, GENESIS),
+            written: HashMap::new(),
+            left_at: None,
         })
     }
 
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
         self.begin.execute([])?;
-        // Another process may have written since the last transaction.
-        let head = self
-            .chain_head
-            .query_row([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)))
-            .optional()?;
-        self.head = head.unwrap_or((0, GENESIS));
+        let found_at = self.data_version.query_row([], |row| row.get(0))?;
+        if self.left_at != Some(found_at) {
+            let head = self
+                .chain_head
+                .query_row([], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)))
+                .optional()?;
+            self.head = head.unwrap_or((0, GENESIS));
+            self.cards.empty(Some(self.head.0));
+            self.left_at = Some(found_at);
+        }
         Ok(())
     }
 
     pub(super) fn end(&mut self) -> Result<(), Failure> {
         self.commit.execute([])?;
+        // Before any answer, so that whoever reads after it finds the cards as they are.
+        self.cards
+            .move_on(self.head.0, self.written.drain().map(|(card, _)| card));
         Ok(())
     }
 
     /// Takes everything back. SQLite has done so itself after some failures.
     pub(super) fn roll_back(&mut self) -> rusqlite::Result<()> {
+        self.written.clear();
+        self.left_at = None;
+        self.cards.empty(None);
         if self.connection.is_autocommit() {
             return Ok(());
         }
@@ -98,6 +120,12 @@ impl<'c> Writing<'c> {
 
     /// The card's version as this transaction sees it; `None` where there is no card.
     pub(super) fn version_of(&mut self, card: CardRef) -> Result<Option<u64>, Failure> {
+        if let Some(&version) = self.written.get(&card) {
+            return Ok(Some(version));
+        }
+        if let Some(version) = self.cards.version(card) {
+            return Ok(Some(version));
+        }
         let version = self
             .card_version
             .query_row([rows::row_id(card)], |row| row.get::<_, i64>(0))
@@ -115,7 +143,13 @@ impl<'c> Writing<'c> {
             version.cast_signed(),
         ))?;
         assert_eq!(moved, 1, "the version was read in this transaction");
+        self.note_written(card, new.version);
         Ok(())
+    }
+
+    /// To be told of each write of a card's row.
+    pub(super) fn note_written(&mut self, card: CardRef, version: u64) {
+        self.written.insert(card, version);
     }
 
     /// Sequence number of the newest audit record as this transaction sees it.

@@ -4,6 +4,7 @@
 
 use std::{
     path::Path,
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
@@ -12,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     StoreFault,
-    sqlite::{Stopped, checkpointer, commit::Writing},
+    sqlite::{Stopped, card_copy::CardCopy, checkpointer, commit::Writing},
 };
 
 /// Callers that may wait; more are held back in `write`.
@@ -112,13 +113,18 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn start(path: &Path, mut writer: Connection, stopped: Stopped) -> Result<Self, StoreFault> {
+    pub(super) fn start(
+        path: &Path,
+        mut writer: Connection,
+        cards: Arc<CardCopy>,
+        stopped: Stopped,
+    ) -> Result<Self, StoreFault> {
         let checkpointer = checkpointer::start(path, &mut writer)?;
         let (queue, mut waiting) = mpsc::channel(QUEUE_MAX);
         let committer = thread::Builder::new()
             .name("store-committer".into())
             .spawn(move || {
-                if let Err(error) = commit_everything(&writer, &mut waiting, &stopped) {
+                if let Err(error) = commit_everything(&writer, &cards, &mut waiting, &stopped) {
                     stop(&stopped, error.to_string());
                 }
             })
@@ -168,10 +174,11 @@ impl Drop for Committer {
 /// The thread's life: until nobody can ask any more.
 fn commit_everything(
     connection: &Connection,
+    cards: &CardCopy,
     waiting: &mut mpsc::Receiver<Box<dyn Unit>>,
     stopped: &Stopped,
 ) -> rusqlite::Result<()> {
-    let mut writing = Writing::prepare(connection)?;
+    let mut writing = Writing::prepare(connection, cards)?;
     let mut units = Vec::new();
     while let Some(first) = waiting.blocking_recv() {
         let mut weight = first.weight();

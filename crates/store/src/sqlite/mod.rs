@@ -1,8 +1,9 @@
 //! SQLite in WAL mode: one thread that writes, two that read, one that checkpoints.
 //!
 //! Several processes may open the same file (the command line beside a running server): nothing read in one
-//! transaction is believed in the next.
+//! transaction is believed in the next, unless the database tells that nobody else wrote in between.
 
+mod card_copy;
 mod checkpointer;
 mod commit;
 mod committer;
@@ -21,7 +22,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::{StoreFault, sqlite::committer::Committer, sqlite::readers::Readers};
+use crate::{
+    StoreFault,
+    sqlite::{card_copy::CardCopy, committer::Committer, readers::Readers},
+};
 
 /// A store in one SQLite file. Clones share it; dropping the last one waits for what was begun and closes the file.
 #[derive(Clone)]
@@ -29,6 +33,7 @@ pub struct SqliteStore {
     // Fields drop in order: the readers end first, so that the committer's close leaves no log behind.
     readers: Arc<Readers>,
     committer: Arc<Committer>,
+    cards: Arc<CardCopy>,
     stopped: Stopped,
 }
 
@@ -45,11 +50,13 @@ impl SqliteStore {
         let writer = schema::open_writer(path)?;
         schema::migrate(&writer)?;
         let stopped = Stopped::default();
-        let committer = Committer::start(path, writer, stopped.clone())?;
+        let cards = Arc::new(CardCopy::default());
+        let committer = Committer::start(path, writer, Arc::clone(&cards), stopped.clone())?;
         let readers = Readers::start(path)?;
         Ok(Self {
             readers: Arc::new(readers),
             committer: Arc::new(committer),
+            cards,
             stopped,
         })
     }

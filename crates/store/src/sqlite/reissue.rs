@@ -67,7 +67,7 @@ impl Reissue {
         })
     }
 
-    fn replace(&self, writing: &Writing<'_>) -> Result<(), Failure> {
+    fn replace(&self, writing: &mut Writing<'_>) -> Result<(), Failure> {
         let new = &self.new;
         let replaced = writing.connection.prepare_cached(sql::REISSUE_CARD)?.execute((
             new.psn.number(),
@@ -86,6 +86,7 @@ impl Reissue {
                 self.old
             )));
         }
+        writing.note_written(self.old, new.version);
         Ok(())
     }
 }

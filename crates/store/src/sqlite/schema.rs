@@ -15,7 +15,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Statements that a connection keeps prepared.
 const STATEMENTS_KEPT: usize = 64;
 const WRITER_CACHE_KIB: i64 = 256 * 1024;
-const READER_CACHE_KIB: i64 = 64 * 1024;
+/// Small: it is void after each commit, and cards are read from memory.
+const READER_CACHE_KIB: i64 = 8 * 1024;
 
 const MIGRATIONS: [&str; 1] = [include_str!("../../sql/sqlite/0001_first.sql")];
 

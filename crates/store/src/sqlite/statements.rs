@@ -11,6 +11,9 @@ macro_rules! statements {
 }
 
 statements! {
+    /// Of the connection: another number than before once somebody else has written.
+    DATA_VERSION = "PRAGMA data_version";
+
     CARD_VERSION = "SELECT version FROM card WHERE id = $1";
     CARD_BY_ID = "SELECT id, pan_check, sealed_pan, psn, last_four, expiry, programme, cardmember, role, \
         version, state, mac FROM card WHERE id = $1";
@@ -33,6 +36,7 @@ statements! {
         ORDER BY sequence DESC LIMIT 1";
     AUDIT_FROM = "SELECT sequence, at, kind, card, actor, detail, hash FROM audit \
         WHERE sequence >= $1 ORDER BY sequence LIMIT $2";
+    AUDIT_LAST = "SELECT sequence FROM audit ORDER BY sequence DESC LIMIT 1";
     CHAIN_HEAD = "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1";
     INSERT_AUDIT = "INSERT INTO audit (sequence, at, kind, card, actor, detail, hash) \
         VALUES ($1, $2, $3, $4, $5, $6, $7)";

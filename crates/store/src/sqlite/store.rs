@@ -1,5 +1,7 @@
 //! `Store` on SQLite: each call is a read in a reader or a unit of work for the committer.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use cards::{CardKey, CardRef, CardmemberId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
@@ -88,19 +90,20 @@ fn refuse_malformed(batch: &[Commit]) -> Result<(), StoreFault> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn cards(&self, keys: Vec<CardKey>) -> Result<Vec<Option<CardRecord>>, StoreFault> {
+        let copy = Arc::clone(&self.cards);
         self.read(move |connection| {
-            let mut select = connection.prepare_cached(sql::CARD_BY_ID)?;
-            let mut card = |key: &CardKey| {
-                let found = select.query_row([rows::row_id(key.row)], rows::card).optional()?;
-                Ok(found.filter(|card| card.key.check == key.check))
-            };
-            keys.iter().map(&mut card).collect()
+            let rows = keys.iter().map(|key| key.row).collect::<Vec<_>>();
+            let cards = copy.read(connection, &rows)?.into_iter().zip(&keys);
+            let ours =
+                |(card, key): (Option<CardRecord>, &CardKey)| card.filter(|card| card.key.check == key.check);
+            Ok(cards.map(ours).collect())
         })
         .await
     }
 
     async fn card(&self, card: CardRef) -> Result<Option<CardRecord>, StoreFault> {
-        self.read(move |connection| one(connection, sql::CARD_BY_ID, [rows::row_id(card)], rows::card))
+        let copy = Arc::clone(&self.cards);
+        self.read(move |connection| Ok(copy.read(connection, &[card])?.pop().flatten()))
             .await
     }
 

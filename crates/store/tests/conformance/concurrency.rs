@@ -1,6 +1,14 @@
 //! Many callers, several handles, callers who go away.
 
-use std::{future::Future, pin::pin, task::Context};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::Context,
+};
 
 use store::{Commit, CommitOutcome, StepUpSpend, Store};
 
@@ -8,6 +16,7 @@ use super::*;
 
 const TASKS: u64 = 64;
 const CHANGES_EACH: u64 = 100;
+const CHANGES_WATCHED: u64 = 500;
 
 /// Reads, decides, commits, and does so again when the card has moved on.
 async fn change_with_retry(store: &impl Store) {
@@ -97,6 +106,75 @@ pub(crate) async fn two_handles_on_one_database_keep_one_chain(bed: &impl Bed) {
         task.await.unwrap();
     }
     assert_eq!(super::audit::follow_chain(&handles[0]).await, Ok(8 * 50 * 2));
+}
+
+pub(crate) async fn what_another_handle_wrote_is_read_and_binds_the_next_commit(bed: &impl Bed) {
+    let (ours, others) = (bed.open(), bed.open());
+    let holder = with_one_card(&ours).await;
+    let mut version = 1;
+    for _ in 0..20 {
+        // We have read the card and written on what we read: whatever we keep of it, we keep now.
+        assert_eq!(card_one(&ours).await.version, version);
+        assert!(is_done(&commit_one(&ours, journal_only(version)).await));
+        assert!(is_done(&commit_one(&others, state_change(version)).await));
+        let outcome = commit_one(&ours, journal_only(version)).await;
+        assert_eq!(outcome, CommitOutcome::VersionConflict);
+        version += 1;
+        assert_eq!(card_one(&ours).await.version, version);
+
+        // The same, but read before we commit anything.
+        assert!(is_done(&commit_one(&others, state_change(version)).await));
+        version += 1;
+        assert_eq!(card_one(&ours).await.version, version);
+        let state = NewState {
+            version: version + 1,
+            state: b"blocked".to_vec(),
+            mac: [5; 16],
+        };
+        let audit = vec![event("card_replaced")];
+        let replaced = others
+            .reissue_card(CardRef(1), version, card(version, holder), Some(state), audit)
+            .await
+            .unwrap();
+        assert!(is_done(&replaced));
+        let outcome = commit_one(&ours, state_change(version)).await;
+        assert_eq!(outcome, CommitOutcome::VersionConflict);
+        version += 1;
+        assert_eq!(
+            ours.cards_of(holder).await.unwrap().len(),
+            1 + usize::try_from(version / 3).unwrap()
+        );
+    }
+}
+
+pub(crate) async fn a_read_never_misses_a_commit_that_was_answered(bed: &impl Bed) {
+    let handles = [bed.open(), bed.open()];
+    with_one_card(&handles[0]).await;
+    let answered = Arc::new(AtomicU64::new(1));
+    let readers = (0..8_usize).map(|reader| {
+        let store = handles[reader % 2].clone();
+        let answered = Arc::clone(&answered);
+        tokio::spawn(async move {
+            loop {
+                let least = answered.load(Ordering::SeqCst);
+                let version = card_one(&store).await.version;
+                assert!(version >= least, "{version} was read after {least} was answered");
+                if least == CHANGES_WATCHED {
+                    return;
+                }
+            }
+        })
+    });
+    let readers = readers.collect::<Vec<_>>();
+    for version in 1..CHANGES_WATCHED {
+        // The writers take turns at irregular steps, so that each also follows itself.
+        let writer = &handles[usize::try_from(version / 3 % 2).unwrap()];
+        assert!(is_done(&commit_one(writer, state_change(version)).await));
+        answered.store(version + 1, Ordering::SeqCst);
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
 }
 
 pub(crate) async fn a_dropped_future_neither_undoes_work_nor_harms_the_store(bed: &impl Bed) {

@@ -40,6 +40,8 @@ macro_rules! conformance {
             concurrency::wrong_pins_from_many_tasks_are_all_counted,
             concurrency::one_step_up_is_spent_once_under_parallel_spenders,
             concurrency::two_handles_on_one_database_keep_one_chain,
+            concurrency::what_another_handle_wrote_is_read_and_binds_the_next_commit,
+            concurrency::a_read_never_misses_a_commit_that_was_answered,
             concurrency::a_dropped_future_neither_undoes_work_nor_harms_the_store,
             imports::a_repeated_import_changes_nothing,
             imports::a_conflicting_import_writes_nothing,
