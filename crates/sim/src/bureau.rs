@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cards::{Expiry, Pan, Psn};
+use cards::{Expiry, Pan, Psn, Scheme};
 use data_encoding::HEXUPPER_PERMISSIVE;
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
-use paycrypto::cvn::Cvn;
-use paycrypto::emv_key::EmvKey;
 use paycrypto::icc_keys::CardKeys;
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, decipher_tdes};
@@ -15,13 +13,16 @@ use paycrypto::tdes_key::Tdes2Key;
 use paycrypto::tr31::header::KeyUsage;
 use serde::Deserialize;
 
-use crate::card::perso::{AID_PINWARD, CardFileError, Perso};
+use crate::card::perso::{AID_PINWARD, CardFileError, Perso, ReportCleared};
+use crate::card::profile::CardProfile;
 
 pub mod components;
 pub mod first_pins;
 pub mod key_blocks;
+pub mod test_ca;
 
 use self::components::ComponentsError;
+use self::test_ca::TestCa;
 
 /// PIN tries of a new card.
 const PIN_TRY_LIMIT: u8 = 3;
@@ -71,6 +72,9 @@ struct ExportedCard {
     expiry: String,
     name: String,
     programme: String,
+    /// Chip profile; an export that doesn't name it is of the days when there was one.
+    #[serde(default = "visa_cvn18")]
+    scheme: Scheme,
     currency: u16,
     icc_key_ac: String,
     icc_key_smi: String,
@@ -100,10 +104,13 @@ pub fn personalise(
     let exchange_key = components::combine(component_paths)?;
     let zone_key = key_blocks::tdes(&exchange_key, &file.zone_key, KeyUsage::P0_PIN_ENCRYPTION)
         .map_err(|_| BureauError::ZoneKey)?;
+    let authority = TestCa::built_in();
     let mut persos = Vec::new();
     for (number, card) in (1..).zip(&file.cards) {
         let perso = card.personalise(&exchange_key, &zone_key);
-        persos.push(perso.map_err(|name| BureauError::Card { number, name })?);
+        let mut perso = perso.map_err(|name| BureauError::Card { number, name })?;
+        authority.certify(&mut perso).ok_or(BureauError::Random)?;
+        persos.push(perso);
     }
     std::fs::create_dir_all(out_dir).map_err(io(out_dir))?;
     let mut written = Vec::new();
@@ -119,9 +126,9 @@ impl ExportedCard {
     /// The card, or the name of the first value that isn't acceptable.
     fn personalise(&self, exchange_key: &AesKey, zone_key: &Tdes2Key) -> Result<Perso, &'static str> {
         let pan = Pan::parse(&self.pan).map_err(|_| "pan")?;
+        let cvn = CardProfile::of(self.scheme).cvn;
         let key = |block: &str, usage, name| {
-            let key = key_blocks::tdes(exchange_key, block, usage);
-            key.map(EmvKey::Tdes).map_err(|_| name)
+            key_blocks::chip(exchange_key, block, usage, cvn.algorithm()).map_err(|_| name)
         };
         Ok(Perso {
             card_ref: Some(self.card_ref.clone())
@@ -132,13 +139,16 @@ impl ExportedCard {
             cardholder_name: embossed(&self.name, 26),
             aid: AID_PINWARD.to_vec(),
             label: embossed(&self.programme, 16),
+            scheme: self.scheme,
             keys: CardKeys::new(
-                Cvn::Visa18,
+                cvn,
                 key(&self.icc_key_ac, KeyUsage::E0_EMV_CRYPTOGRAMS, "icc_key_ac")?,
                 key(&self.icc_key_smi, KeyUsage::E2_EMV_INTEGRITY, "icc_key_smi")?,
                 key(&self.icc_key_smc, KeyUsage::E1_EMV_CONFIDENTIALITY, "icc_key_smc")?,
             )
             .map_err(|_| "icc_key_ac")?,
+            report_cleared: ReportCleared::default(),
+            certified_key: None,
             pin: match &self.pin_block {
                 Some(block) => Some(first_pin(zone_key, block, &pan).ok_or("pin_block")?),
                 None => None,
@@ -151,6 +161,10 @@ impl ExportedCard {
             pan,
         })
     }
+}
+
+fn visa_cvn18() -> Scheme {
+    Scheme::VisaCvn18
 }
 
 fn first_pin(zone_key: &Tdes2Key, block: &str, pan: &Pan) -> Option<Pin> {

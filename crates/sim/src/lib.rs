@@ -13,6 +13,7 @@ pub mod device;
 pub mod load;
 pub mod mailbox;
 mod private_file;
+pub mod rsa;
 pub mod sandbox;
 pub mod terminal;
 pub mod vpcd;

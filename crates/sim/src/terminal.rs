@@ -8,6 +8,7 @@
 //! | [`journey`] | what a transaction gives: outcome and trace; what may go wrong on purpose |
 //! | [`merchant`] | who and what a terminal is |
 //! | `reader` | selecting the card's application, reading it, asking for cryptograms |
+//! | [`offline_auth`] | authenticating the card without the host, enciphering a PIN for it |
 //! | `cvm` | verifying the cardmember by the card's list of methods |
 //! | `contact` | a whole transaction with the card in the reader |
 //! | `online` | the request to the host, its answer, the reversal |
@@ -19,6 +20,7 @@ mod contact;
 mod cvm;
 pub mod journey;
 pub mod merchant;
+pub mod offline_auth;
 mod online;
 pub mod pos;
 mod reader;

@@ -1,6 +1,7 @@
 //! Keys that came from the issuer: TR-31 blocks, version D, under the key exchange key.
 
 use paycrypto::aes_key::AesKey;
+use paycrypto::emv_key::{EmvAlgorithm, EmvKey};
 use paycrypto::tdes_key::Tdes2Key;
 use paycrypto::tr31::header::{Algorithm, KeyUsage};
 use paycrypto::tr31::{Kbpk, UnwrappedKey, unwrap};
@@ -18,6 +19,23 @@ pub fn tdes(exchange_key: &AesKey, block: &str, usage: KeyUsage) -> Result<Tdes2
     }
     let bytes = unwrapped.key.as_slice().try_into().map_err(|_| KeyBlockRefused)?;
     Ok(Tdes2Key::from_bytes(bytes))
+}
+
+/// A chip's key of one usage: double-length TDES or AES, as its profile wants.
+pub fn chip(
+    exchange_key: &AesKey,
+    block: &str,
+    usage: KeyUsage,
+    algorithm: EmvAlgorithm,
+) -> Result<EmvKey, KeyBlockRefused> {
+    let unwrapped = open(exchange_key, block, usage)?;
+    let wanted = match algorithm {
+        EmvAlgorithm::Tdes => Algorithm::Tdea,
+        EmvAlgorithm::Aes => Algorithm::Aes,
+    };
+    let right = unwrapped.header.algorithm == wanted;
+    let key = EmvKey::from_bytes(algorithm, &unwrapped.key).filter(|_| right);
+    key.ok_or(KeyBlockRefused)
 }
 
 /// A key of one usage, whatever its algorithm.

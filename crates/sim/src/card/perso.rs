@@ -4,16 +4,18 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use cards::{Expiry, Pan, Psn};
+use cards::{Expiry, Pan, Psn, Scheme};
 use data_encoding::HEXUPPER_PERMISSIVE;
-use paycrypto::cvn::Cvn;
 use paycrypto::emv_key::EmvKey;
 use paycrypto::icc_keys::CardKeys;
 use paycrypto::pin::Pin;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use super::certified_key::CertifiedKey;
+use super::profile::CardProfile;
 use crate::private_file;
+use crate::rsa::RsaPrivateKey;
 
 /// AID of the fictional scheme: category `F`, for names that are registered nowhere (ISO/IEC 7816-4:2020 12.2.3), and
 /// `PINWARD` in ASCII.
@@ -32,7 +34,10 @@ pub const AID_PINWARD: [u8; 8] = *b"\xF0PINWARD";
 /// | `cardholder_name` | 2 to 26 ASCII characters, as tag 5F20 |
 /// | `aid` | hex, 5 to 16 bytes |
 /// | `label` | 1 to 16 ASCII characters, as tag 50 |
-/// | `icc_key_ac`, `icc_key_smi`, `icc_key_smc` | hex, 16 bytes: this card's keys for cryptograms, script MAC, script encipherment |
+/// | `profile` | name of a [`Scheme`], such as `visa-cvn18` |
+/// | `icc_key_ac`, `icc_key_smi`, `icc_key_smc` | hex, 16 bytes: this card's keys for cryptograms, script MAC, script encipherment; AES with `ccd-aes` (16, 24 or 32 bytes), else TDES |
+/// | `report_cleared` | a [`ReportCleared`], `after-authenticated-online` where left out |
+/// | `certified_key` | an object of hex: `ca_index`, `issuer_certificate`, `issuer_remainder`, `issuer_exponent`, `icc_certificate`, `icc_remainder`, `modulus`, `exponent`, `private_exponent`; left out or null for a card that isn't authenticated offline |
 /// | `pin` | 4 to 12 digits, or null for a card without a PIN |
 /// | `pin_try_limit` | 1 to 15 |
 /// | `country`, `currency` | ISO 3166-1 and ISO 4217, numeric, 0 to 999 |
@@ -44,12 +49,27 @@ pub struct Perso {
     pub cardholder_name: String,
     pub aid: Vec<u8>,
     pub label: String,
+    /// The card's kind; its keys are of this kind too.
+    pub scheme: Scheme,
     /// The card's own keys.
     pub keys: CardKeys,
+    pub report_cleared: ReportCleared,
+    pub certified_key: Option<CertifiedKey>,
     pub pin: Option<Pin>,
     pub pin_try_limit: u8,
     pub country: u16,
     pub currency: u16,
+}
+
+/// When a card stops reporting the scripts it got (tag 9F10). Products differ, and no public text settles it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReportCleared {
+    /// When an online transaction ends in which the issuer was authenticated.
+    #[default]
+    AfterAuthenticatedOnline,
+    /// When an online transaction ends, whether the issuer was authenticated or not.
+    AfterOnline,
 }
 
 /// A card's file can't be used. Quotes nothing from it.
@@ -102,9 +122,12 @@ impl Perso {
             cardholder_name: self.cardholder_name.clone(),
             aid: HEXUPPER_PERMISSIVE.encode(&self.aid),
             label: self.label.clone(),
+            profile: self.scheme,
             icc_key_ac: HEXUPPER_PERMISSIVE.encode(self.keys.ac().expose_bytes()),
             icc_key_smi: HEXUPPER_PERMISSIVE.encode(self.keys.smi().expose_bytes()),
             icc_key_smc: HEXUPPER_PERMISSIVE.encode(self.keys.smc().expose_bytes()),
+            report_cleared: self.report_cleared,
+            certified_key: self.certified_key.as_ref().map(CertifiedKeyFile::new),
             pin: self.pin.as_ref().map(pin_text),
             pin_try_limit: self.pin_try_limit,
             country: self.country,
@@ -134,9 +157,16 @@ struct PersoFile {
     cardholder_name: String,
     aid: String,
     label: String,
+    #[zeroize(skip)]
+    profile: Scheme,
     icc_key_ac: String,
     icc_key_smi: String,
     icc_key_smc: String,
+    #[zeroize(skip)]
+    #[serde(default)]
+    report_cleared: ReportCleared,
+    #[serde(default)]
+    certified_key: Option<CertifiedKeyFile>,
     pin: Option<String>,
     pin_try_limit: u8,
     country: u16,
@@ -158,13 +188,13 @@ impl PersoFile {
                 .filter(|aid| (5..=16).contains(&aid.len()))
                 .ok_or("aid")?,
             label: ascii(&self.label, 1, 16).ok_or("label")?,
-            keys: CardKeys::new(
-                Cvn::Visa18,
-                key(&self.icc_key_ac).ok_or("icc_key_ac")?,
-                key(&self.icc_key_smi).ok_or("icc_key_smi")?,
-                key(&self.icc_key_smc).ok_or("icc_key_smc")?,
-            )
-            .map_err(|_| "icc_key_ac")?,
+            scheme: self.profile,
+            keys: self.keys()?,
+            report_cleared: self.report_cleared,
+            certified_key: match &self.certified_key {
+                Some(file) => Some(file.parse().ok_or("certified_key")?),
+                None => None,
+            },
             pin: match &self.pin {
                 Some(digits) => Some(Pin::parse(digits).ok_or("pin")?),
                 None => None,
@@ -178,6 +208,66 @@ impl PersoFile {
                 .ok_or("currency")?,
         })
     }
+
+    fn keys(&self) -> Result<CardKeys, &'static str> {
+        let cvn = CardProfile::of(self.profile).cvn;
+        let key = |hex: &str, name| {
+            let bytes = unhex(hex).map(Zeroizing::new).ok_or(name)?;
+            EmvKey::from_bytes(cvn.algorithm(), &bytes).ok_or(name)
+        };
+        CardKeys::new(
+            cvn,
+            key(&self.icc_key_ac, "icc_key_ac")?,
+            key(&self.icc_key_smi, "icc_key_smi")?,
+            key(&self.icc_key_smc, "icc_key_smc")?,
+        )
+        .map_err(|_| "icc_key_ac")
+    }
+}
+
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+struct CertifiedKeyFile {
+    ca_index: u8,
+    issuer_certificate: String,
+    issuer_remainder: String,
+    issuer_exponent: String,
+    icc_certificate: String,
+    icc_remainder: String,
+    modulus: String,
+    exponent: String,
+    private_exponent: String,
+}
+
+impl CertifiedKeyFile {
+    fn new(key: &CertifiedKey) -> Self {
+        let hex = |bytes: &[u8]| HEXUPPER_PERMISSIVE.encode(bytes);
+        let public = key.key.public();
+        Self {
+            ca_index: key.ca_index,
+            issuer_certificate: hex(&key.issuer_certificate),
+            issuer_remainder: hex(&key.issuer_remainder),
+            issuer_exponent: hex(&key.issuer_exponent),
+            icc_certificate: hex(&key.icc_certificate),
+            icc_remainder: hex(&key.icc_remainder),
+            modulus: hex(public.modulus()),
+            exponent: hex(public.exponent()),
+            private_exponent: hex(&key.key.expose_exponent()),
+        }
+    }
+
+    fn parse(&self) -> Option<CertifiedKey> {
+        let private = Zeroizing::new(unhex(&self.private_exponent)?);
+        Some(CertifiedKey {
+            ca_index: self.ca_index,
+            issuer_certificate: unhex(&self.issuer_certificate)?,
+            issuer_remainder: unhex(&self.issuer_remainder)?,
+            issuer_exponent: unhex(&self.issuer_exponent)?,
+            icc_certificate: unhex(&self.icc_certificate)?,
+            icc_remainder: unhex(&self.icc_remainder)?,
+            key: RsaPrivateKey::from_parts(&unhex(&self.modulus)?, &unhex(&self.exponent)?, &private)?,
+        })
+    }
 }
 
 fn ascii(text: &str, len_min: usize, len_max: usize) -> Option<String> {
@@ -185,12 +275,8 @@ fn ascii(text: &str, len_min: usize, len_max: usize) -> Option<String> {
     (printable && (len_min..=len_max).contains(&text.len())).then(|| text.to_owned())
 }
 
-fn key(hex: &str) -> Option<EmvKey> {
-    let bytes = HEXUPPER_PERMISSIVE
-        .decode(hex.as_bytes())
-        .map(Zeroizing::new)
-        .ok()?;
-    EmvKey::from_bytes(Cvn::Visa18.algorithm(), &bytes)
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    HEXUPPER_PERMISSIVE.decode(digits.as_bytes()).ok()
 }
 
 impl fmt::Debug for Perso {

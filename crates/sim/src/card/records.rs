@@ -3,63 +3,78 @@
 use emv::cvm::{CvmList, CvmMethod, CvmRule};
 use emv::dol::Dol;
 use emv::tags::{
-    TAG_4F_ADF_NAME, TAG_5A_PAN, TAG_5F2A_TRANSACTION_CURRENCY, TAG_5F2D_LANGUAGE_PREFERENCE,
-    TAG_5F20_CARDHOLDER_NAME, TAG_5F24_EXPIRATION_DATE, TAG_5F28_ISSUER_COUNTRY, TAG_5F30_SERVICE_CODE,
-    TAG_5F34_PSN, TAG_6F_FCI_TEMPLATE, TAG_8A_AUTHORISATION_RESPONSE_CODE, TAG_8C_CDOL1, TAG_8D_CDOL2,
-    TAG_8E_CVM_LIST, TAG_9A_TRANSACTION_DATE, TAG_9C_TRANSACTION_TYPE, TAG_9F1A_TERMINAL_COUNTRY,
-    TAG_9F02_AMOUNT_AUTHORISED, TAG_9F03_AMOUNT_OTHER, TAG_9F07_APPLICATION_USAGE_CONTROL,
-    TAG_9F08_CARD_APPLICATION_VERSION, TAG_9F37_UNPREDICTABLE_NUMBER, TAG_9F42_APPLICATION_CURRENCY,
-    TAG_50_APPLICATION_LABEL, TAG_57_TRACK_2, TAG_61_APPLICATION_TEMPLATE, TAG_70_RECORD_TEMPLATE,
-    TAG_84_DF_NAME, TAG_87_APPLICATION_PRIORITY, TAG_95_TVR, TAG_A5_FCI_PROPRIETARY,
-    TAG_BF0C_FCI_ISSUER_DISCRETIONARY,
+    TAG_4F_ADF_NAME, TAG_5A_PAN, TAG_5F2D_LANGUAGE_PREFERENCE, TAG_5F20_CARDHOLDER_NAME,
+    TAG_5F24_EXPIRATION_DATE, TAG_5F28_ISSUER_COUNTRY, TAG_5F30_SERVICE_CODE, TAG_5F34_PSN,
+    TAG_6F_FCI_TEMPLATE, TAG_8C_CDOL1, TAG_8D_CDOL2, TAG_8E_CVM_LIST, TAG_8F_CA_KEY_INDEX,
+    TAG_9F07_APPLICATION_USAGE_CONTROL, TAG_9F08_CARD_APPLICATION_VERSION, TAG_9F32_ISSUER_KEY_EXPONENT,
+    TAG_9F37_UNPREDICTABLE_NUMBER, TAG_9F42_APPLICATION_CURRENCY, TAG_9F46_ICC_CERTIFICATE,
+    TAG_9F47_ICC_KEY_EXPONENT, TAG_9F48_ICC_KEY_REMAINDER, TAG_9F49_DDOL, TAG_50_APPLICATION_LABEL,
+    TAG_57_TRACK_2, TAG_61_APPLICATION_TEMPLATE, TAG_70_RECORD_TEMPLATE, TAG_84_DF_NAME,
+    TAG_87_APPLICATION_PRIORITY, TAG_90_ISSUER_CERTIFICATE, TAG_92_ISSUER_KEY_REMAINDER,
+    TAG_A5_FCI_PROPRIETARY, TAG_BF0C_FCI_ISSUER_DISCRETIONARY,
 };
 use emv::tlv::{Tag, put, put_template};
 
 use super::chip::Interface;
 use super::perso::Perso;
+use super::profile::{AuthenticationBy, CardProfile};
 
 /// Name of the contactless directory (EMV Contactless Book B 3.3).
 pub const NAME_PPSE: &[u8] = b"2PAY.SYS.DDF01";
 
-/// Application interchange profile at the contacts: cardholder verification, terminal risk management, and issuer
-/// authentication by EXTERNAL AUTHENTICATE.
-pub const AIP_CONTACT: [u8; 2] = [0x1C, 0x00];
-/// Application interchange profile at a tap: nobody can authenticate the issuer there.
-pub const AIP_CONTACTLESS: [u8; 2] = [0x18, 0x00];
+/// Cardholder verification and terminal risk management.
+const AIP_BASE: u8 = 0x18;
+/// Issuer authentication by EXTERNAL AUTHENTICATE.
+const AIP_ISSUER_AUTHENTICATION: u8 = 0x04;
+/// DDA and CDA, which a card with a certified key does.
+const AIP_DDA_CDA: u8 = 0x21;
 
-/// Application file locator: file 1, records 1 and 2; file 2, record 1. None take part in offline authentication.
-pub const AFL: [u8; 8] = [0x08, 1, 2, 0, 0x10, 1, 1, 0];
+/// Application file locator: file 1, records 1 and 2; file 2, record 1.
+const AFL_UNSIGNED: [u8; 8] = [0x08, 1, 2, 0, 0x10, 1, 1, 0];
+/// The same records, covered by the card's certificate; file 3, records 1 and 2, with the certificates.
+const AFL_SIGNED: [u8; 12] = [0x08, 1, 2, 2, 0x10, 1, 1, 1, 0x18, 1, 2, 0];
+
+/// What the card signs for DDA, beside its own number.
+pub const DDOL: [(Tag, u8); 1] = [(TAG_9F37_UNPREDICTABLE_NUMBER, 4)];
 
 /// Chip, international use, no restriction (ISO/IEC 7813).
 const SERVICE_CODE: &str = "201";
 
-/// What both cryptograms cover, in the order of version 18: 29 bytes of values.
-pub const CDOL1: [(Tag, u8); 8] = [
-    (TAG_9F02_AMOUNT_AUTHORISED, 6),
-    (TAG_9F03_AMOUNT_OTHER, 6),
-    (TAG_9F1A_TERMINAL_COUNTRY, 2),
-    (TAG_95_TVR, 5),
-    (TAG_5F2A_TRANSACTION_CURRENCY, 2),
-    (TAG_9A_TRANSACTION_DATE, 3),
-    (TAG_9C_TRANSACTION_TYPE, 1),
-    (TAG_9F37_UNPREDICTABLE_NUMBER, 4),
-];
-
-/// [`CDOL1`] as tag 8C holds it.
+/// Application interchange profile, tag 82. At a tap nobody can authenticate the issuer, and the card isn't authenticated
+/// offline.
 #[must_use]
-pub fn cdol1() -> Dol {
-    Dol {
-        entries: CDOL1.to_vec(),
+pub fn aip(perso: &Perso, interface: Interface) -> [u8; 2] {
+    let by_command =
+        CardProfile::of(perso.scheme).issuer_authentication == AuthenticationBy::ExternalAuthenticate;
+    let bit = |on: bool, mask: u8| if on { mask } else { 0 };
+    match interface {
+        Interface::Contact => [
+            AIP_BASE
+                | bit(by_command, AIP_ISSUER_AUTHENTICATION)
+                | bit(perso.certified_key.is_some(), AIP_DDA_CDA),
+            0,
+        ],
+        Interface::Contactless => [AIP_BASE, 0],
     }
 }
 
-/// The authorisation response code, then [`CDOL1`].
+/// Application file locator, tag 94.
 #[must_use]
-pub fn cdol2() -> Dol {
-    let response_code = (TAG_8A_AUTHORISATION_RESPONSE_CODE, 2);
-    Dol {
-        entries: [&[response_code][..], &CDOL1].concat(),
+pub fn afl(perso: &Perso, interface: Interface) -> Vec<u8> {
+    match interface {
+        Interface::Contact if perso.certified_key.is_some() => AFL_SIGNED.to_vec(),
+        Interface::Contact | Interface::Contactless => AFL_UNSIGNED.to_vec(),
     }
+}
+
+/// What the card's certificate covers: content of the records that the file locator marks, in its order (EMV Book 3, 10.3).
+#[must_use]
+pub fn authenticated(perso: &Perso) -> Vec<u8> {
+    let mut out = Vec::new();
+    for write in [account, card, rules] {
+        write(perso, Interface::Contact, &mut out);
+    }
+    out
 }
 
 /// Answer to SELECT of the contactless directory.
@@ -87,11 +102,19 @@ pub fn application(perso: &Perso) -> Vec<u8> {
     let mut out = Vec::new();
     put_template(&mut out, TAG_6F_FCI_TEMPLATE, |fci| {
         put(fci, TAG_84_DF_NAME, &perso.aid);
-        put_template(fci, TAG_A5_FCI_PROPRIETARY, |proprietary| {
-            put(proprietary, TAG_50_APPLICATION_LABEL, perso.label.as_bytes());
-            put(proprietary, TAG_87_APPLICATION_PRIORITY, &[1]);
-            put(proprietary, TAG_5F2D_LANGUAGE_PREFERENCE, b"en");
-        });
+        fci.extend(proprietary_template(perso));
+    });
+    out
+}
+
+/// Template A5 of the application.
+#[must_use]
+pub fn proprietary_template(perso: &Perso) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_template(&mut out, TAG_A5_FCI_PROPRIETARY, |proprietary| {
+        put(proprietary, TAG_50_APPLICATION_LABEL, perso.label.as_bytes());
+        put(proprietary, TAG_87_APPLICATION_PRIORITY, &[1]);
+        put(proprietary, TAG_5F2D_LANGUAGE_PREFERENCE, b"en");
     });
     out
 }
@@ -103,6 +126,8 @@ pub fn record(perso: &Perso, interface: Interface, sfi: u8, number: u8) -> Optio
         (1, 1) => account,
         (1, 2) => card,
         (2, 1) => rules,
+        (3, 1) if perso.certified_key.is_some() => issuer_key,
+        (3, 2) if perso.certified_key.is_some() => card_key,
         _ => return None,
     };
     let mut out = Vec::new();
@@ -136,16 +161,42 @@ fn card(perso: &Perso, _: Interface, out: &mut Vec<u8>) {
     put(out, TAG_9F08_CARD_APPLICATION_VERSION, &[0x00, 0x96]);
 }
 
-fn rules(_: &Perso, interface: Interface, out: &mut Vec<u8>) {
-    put(out, TAG_8C_CDOL1, &cdol1().to_bytes());
-    put(out, TAG_8D_CDOL2, &cdol2().to_bytes());
-    put(out, TAG_8E_CVM_LIST, &cvm_list(interface).to_bytes());
+fn rules(perso: &Perso, interface: Interface, out: &mut Vec<u8>) {
+    let profile = CardProfile::of(perso.scheme);
+    put(out, TAG_8C_CDOL1, &list(profile.cdol1));
+    put(out, TAG_8D_CDOL2, &list(profile.cdol2));
+    put(out, TAG_8E_CVM_LIST, &cvm_list(perso, interface).to_bytes());
 }
 
-/// At the contacts: PIN checked by the host at a cash machine, else PIN checked by the chip, else PIN checked by the
-/// host, else none. At a tap: none.
+fn issuer_key(perso: &Perso, _: Interface, out: &mut Vec<u8>) {
+    let Some(key) = &perso.certified_key else { return };
+    put(out, TAG_8F_CA_KEY_INDEX, &[key.ca_index]);
+    put(out, TAG_90_ISSUER_CERTIFICATE, &key.issuer_certificate);
+    put(out, TAG_9F32_ISSUER_KEY_EXPONENT, &key.issuer_exponent);
+    if !key.issuer_remainder.is_empty() {
+        put(out, TAG_92_ISSUER_KEY_REMAINDER, &key.issuer_remainder);
+    }
+}
+
+fn card_key(perso: &Perso, _: Interface, out: &mut Vec<u8>) {
+    let Some(key) = &perso.certified_key else { return };
+    put(out, TAG_9F46_ICC_CERTIFICATE, &key.icc_certificate);
+    put(out, TAG_9F47_ICC_KEY_EXPONENT, key.key.public().exponent());
+    if !key.icc_remainder.is_empty() {
+        put(out, TAG_9F48_ICC_KEY_REMAINDER, &key.icc_remainder);
+    }
+    put(out, TAG_9F49_DDOL, &list(&DDOL));
+}
+
+fn list(entries: &[(Tag, u8)]) -> Vec<u8> {
+    let entries = entries.to_vec();
+    Dol { entries }.to_bytes()
+}
+
+/// At the contacts: PIN checked by the host at a cash machine, else PIN checked by the chip (enciphered, where the card has
+/// a key for it, else in the clear), else PIN checked by the host, else none. At a tap: none.
 #[must_use]
-pub fn cvm_list(interface: Interface) -> CvmList {
+pub fn cvm_list(perso: &Perso, interface: Interface) -> CvmList {
     const CONDITION_ALWAYS: u8 = 0;
     const CONDITION_UNATTENDED_CASH: u8 = 1;
     const CONDITION_IF_SUPPORTED: u8 = 3;
@@ -155,16 +206,21 @@ pub fn cvm_list(interface: Interface) -> CvmList {
         condition,
     };
     let none = rule(CvmMethod::NoCvm, false, CONDITION_ALWAYS);
+    let by_key = perso.certified_key.as_ref();
+    let enciphered = by_key.map(|_| rule(CvmMethod::EncipheredPinOffline, true, CONDITION_IF_SUPPORTED));
     CvmList {
         amount_x: 0,
         amount_y: 0,
         rules: match interface {
-            Interface::Contact => vec![
-                rule(CvmMethod::PinOnline, false, CONDITION_UNATTENDED_CASH),
-                rule(CvmMethod::PlaintextPinOffline, true, CONDITION_IF_SUPPORTED),
-                rule(CvmMethod::PinOnline, true, CONDITION_IF_SUPPORTED),
-                none,
-            ],
+            Interface::Contact => [rule(CvmMethod::PinOnline, false, CONDITION_UNATTENDED_CASH)]
+                .into_iter()
+                .chain(enciphered)
+                .chain([
+                    rule(CvmMethod::PlaintextPinOffline, true, CONDITION_IF_SUPPORTED),
+                    rule(CvmMethod::PinOnline, true, CONDITION_IF_SUPPORTED),
+                    none,
+                ])
+                .collect(),
             Interface::Contactless => vec![none],
         },
     }

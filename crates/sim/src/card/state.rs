@@ -28,15 +28,23 @@ pub struct ChipState {
     pub online_not_completed: bool,
     /// The last ARPC presented was wrong.
     pub issuer_authentication_failed: bool,
+    /// The issuer wants the next transaction online.
+    pub go_online_next: bool,
 }
 
-/// Issuer script commands that were received, and whether one failed.
+/// Issuer script commands that were received, and what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptCount {
-    /// 0 to 15; more count as 15.
+    /// Received, 0 to 15; more count as 15.
     pub commands: u8,
+    /// Performed, 0 to 15; more count as 15.
+    #[serde(default)]
+    pub succeeded: u8,
     pub failed: bool,
+    /// One of them changed the PIN.
+    #[serde(default)]
+    pub pin_changed: bool,
 }
 
 impl ScriptCount {
@@ -45,7 +53,9 @@ impl ScriptCount {
     pub fn and(self, other: Self) -> Self {
         Self {
             commands: self.commands.saturating_add(other.commands).min(15),
+            succeeded: self.succeeded.saturating_add(other.succeeded).min(15),
             failed: self.failed || other.failed,
+            pin_changed: self.pin_changed || other.pin_changed,
         }
     }
 }
@@ -90,6 +100,7 @@ impl StateFile {
             scripts_now: state.scripts_now,
             online_not_completed: state.online_not_completed,
             issuer_authentication_failed: state.issuer_authentication_failed,
+            go_online_next: state.go_online_next,
         };
         let text = Zeroizing::new(serde_json::to_vec_pretty(&memory)?);
         private_file::replace(&self.path, &text)
@@ -109,6 +120,7 @@ impl ChipState {
             scripts_now: ScriptCount::default(),
             online_not_completed: false,
             issuer_authentication_failed: false,
+            go_online_next: false,
         }
     }
 
@@ -132,6 +144,8 @@ struct Memory {
     scripts_now: ScriptCount,
     online_not_completed: bool,
     issuer_authentication_failed: bool,
+    #[serde(default)]
+    go_online_next: bool,
 }
 
 impl Memory {
@@ -150,6 +164,7 @@ impl Memory {
             scripts_now: self.scripts_now,
             online_not_completed: self.online_not_completed,
             issuer_authentication_failed: self.issuer_authentication_failed,
+            go_online_next: self.go_online_next,
         })
     }
 }

@@ -4,7 +4,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
-use cards::{Expiry, Pan, Psn};
+use cards::{Expiry, Pan, Psn, Scheme};
 use iso8583::dialect::Dialect;
 use paycrypto::{
     cvn::Cvn,
@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     acquirer::zone_key::ZoneKey,
-    card::perso::{AID_PINWARD, Perso},
+    card::perso::{AID_PINWARD, Perso, ReportCleared},
 };
 
 const CARD: &str = "00aa11bb22cc33dd";
@@ -60,7 +60,10 @@ fn bench(product: &str) -> Bench {
         cardholder_name: "ADA LINDQVIST".to_owned(),
         aid: AID_PINWARD.to_vec(),
         label: "RESERVE".to_owned(),
+        scheme: Scheme::VisaCvn18,
         keys: CardKeys::new(Cvn::Visa18, key(), key(), key()).unwrap(),
+        report_cleared: ReportCleared::default(),
+        certified_key: None,
         pin: paycrypto::pin::Pin::parse(PIN),
         pin_try_limit: 3,
         country: 372,

@@ -136,10 +136,14 @@ impl Contact<'_> {
         if self.faults.pull_card == Some(PullCard::BeforeFinalAc) {
             reader.remove();
         }
+        let by_command = card.takes_external_authenticate()?;
         let authentication = tlv::find(chip_data, TAG_91_ISSUER_AUTHENTICATION_DATA)
             .ok()
             .flatten();
-        if let Some(data) = authentication {
+        if let Some(data) = authentication.filter(|_| !by_command) {
+            terminal.issuer_authentication = data.to_vec();
+        }
+        if let Some(data) = authentication.filter(|_| by_command) {
             let (_, status) = reader.send(&Command::external_authenticate(data))?;
             if status != SW_9000_OK {
                 terminal.tvr = terminal.tvr.with(TvrBit::IssuerAuthenticationFailed);

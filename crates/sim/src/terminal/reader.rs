@@ -13,8 +13,8 @@ use emv::tags::{
     TAG_8A_AUTHORISATION_RESPONSE_CODE, TAG_8C_CDOL1, TAG_8D_CDOL2, TAG_9A_TRANSACTION_DATE,
     TAG_9C_TRANSACTION_TYPE, TAG_9F1A_TERMINAL_COUNTRY, TAG_9F02_AMOUNT_AUTHORISED, TAG_9F03_AMOUNT_OTHER,
     TAG_9F10_IAD, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID, TAG_9F33_TERMINAL_CAPABILITIES,
-    TAG_9F36_ATC, TAG_9F37_UNPREDICTABLE_NUMBER, TAG_57_TRACK_2, TAG_82_AIP, TAG_84_DF_NAME, TAG_94_AFL,
-    TAG_95_TVR,
+    TAG_9F36_ATC, TAG_9F37_UNPREDICTABLE_NUMBER, TAG_57_TRACK_2, TAG_82_AIP, TAG_84_DF_NAME,
+    TAG_91_ISSUER_AUTHENTICATION_DATA, TAG_94_AFL, TAG_95_TVR,
 };
 use emv::tlv::{self, Tag, put};
 
@@ -55,6 +55,8 @@ pub(super) struct TerminalData {
     pub(super) transaction_type: u8,
     pub(super) tvr: Tvr,
     pub(super) cvm_results: CvmResults,
+    /// Tag 91 of the host's answer, for a card that takes it with the second cryptogram; empty before.
+    pub(super) issuer_authentication: Vec<u8>,
     date: [u8; 3],
     country: [u8; 2],
     currency: [u8; 2],
@@ -217,6 +219,13 @@ impl CardData {
         Ok(())
     }
 
+    /// Whether it takes issuer authentication data by EXTERNAL AUTHENTICATE; else with the second cryptogram.
+    pub(super) fn takes_external_authenticate(&self) -> Result<bool, CardTrouble> {
+        const AIP_ISSUER_AUTHENTICATION: u8 = 0x04;
+        let [first, _] = self.exact(TAG_82_AIP)?;
+        Ok(first & AIP_ISSUER_AUTHENTICATION != 0)
+    }
+
     /// The account number, for a PIN block.
     pub(super) fn pan(&self) -> Result<cards::Pan, CardTrouble> {
         cards::Pan::parse(&self.digits(TAG_5A_PAN)?).map_err(|_| CardTrouble::Unusable)
@@ -282,6 +291,7 @@ impl TerminalData {
             transaction_type,
             tvr,
             cvm_results,
+            issuer_authentication: Vec::new(),
             date: date.map(|part| {
                 let [byte] = bcd::<1>(u64::from(part.unsigned_abs()));
                 byte
@@ -304,6 +314,10 @@ impl TerminalData {
             (TAG_9A_TRANSACTION_DATE, self.date.to_vec()),
             (TAG_9C_TRANSACTION_TYPE, vec![self.transaction_type]),
             (TAG_9F37_UNPREDICTABLE_NUMBER, self.unpredictable_number.to_vec()),
+            (
+                TAG_91_ISSUER_AUTHENTICATION_DATA,
+                self.issuer_authentication.clone(),
+            ),
         ])
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use cards::{Expiry, Pan, Psn};
+use cards::{Expiry, Pan, Psn, Scheme};
 use paycrypto::account::AccountDigits;
 use paycrypto::arpc::{IssuerAnswer, issuer_authentication_data};
 use paycrypto::cryptogram::{AcInput, AcSession};
@@ -15,7 +15,7 @@ use paycrypto::script::{
 };
 use paycrypto::tdes_key::Tdes2Key;
 use sim::card::chip::Chip;
-use sim::card::perso::{AID_PINWARD, Perso};
+use sim::card::perso::{AID_PINWARD, Perso, ReportCleared};
 use tempfile::TempDir;
 
 pub(crate) const PAN: &str = "4761739001010010";
@@ -60,7 +60,10 @@ pub(crate) fn new_card(first_pin: Option<&str>) -> Folder {
         cardholder_name: "TEST/CARD".to_owned(),
         aid: AID_PINWARD.to_vec(),
         label: "PINWARD DEBIT".to_owned(),
+        scheme: Scheme::VisaCvn18,
         keys: card_keys(),
+        report_cleared: ReportCleared::default(),
+        certified_key: None,
         pin: first_pin.map(pin),
         pin_try_limit: 3,
         country: 372,

@@ -10,7 +10,7 @@ use paycrypto::cryptogram::AcInput;
 use paycrypto::pinblock::encode_iso2;
 use sim::card::chip::{Chip, Interface};
 use sim::card::perso::AID_PINWARD;
-use sim::card::records::{AIP_CONTACT, AIP_CONTACTLESS};
+use sim::card::records;
 
 use crate::issuer;
 
@@ -78,11 +78,12 @@ pub(crate) fn generate_ac(chip: &mut Chip, kind: CryptogramKind, values: &[u8]) 
 /// The first cryptogram; asserts that it is right.
 pub(crate) fn arqc(chip: &mut Chip, interface: Interface) -> Ac {
     let ac = generate_ac(chip, CryptogramKind::Arqc, &VALUES).unwrap();
-    assert!(issuer::arqc_is_right(&input(&ac, interface), ac.ac));
+    let aip = records::aip(chip.perso(), interface);
+    assert!(issuer::arqc_is_right(&input(&ac, aip), ac.ac));
     ac
 }
 
-pub(crate) fn input(ac: &Ac, interface: Interface) -> AcInput<'_> {
+pub(crate) fn input(ac: &Ac, aip: [u8; 2]) -> AcInput<'_> {
     AcInput {
         amount: VALUES[..6].try_into().unwrap(),
         amount_other: VALUES[6..12].try_into().unwrap(),
@@ -92,10 +93,7 @@ pub(crate) fn input(ac: &Ac, interface: Interface) -> AcInput<'_> {
         date: VALUES[21..24].try_into().unwrap(),
         transaction_type: VALUES[24],
         unpredictable_number: VALUES[25..].try_into().unwrap(),
-        aip: match interface {
-            Interface::Contact => AIP_CONTACT,
-            Interface::Contactless => AIP_CONTACTLESS,
-        },
+        aip,
         atc: ac.atc,
         iad: &ac.iad,
     }
