@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::{CardState, CardStatus, Locked, ScriptKind, Timestamp};
+use crate::{CardState, CardStatus, Locked, PinReference, Timestamp};
 
 /// The situation a card's PIN is in. The names are stable: they are part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -78,7 +78,7 @@ fn code(state: &CardState, now: Timestamp) -> AdviceCode {
         CardStatus::Inactive => return AdviceCode::CardInactive,
         CardStatus::Active => {}
     }
-    if state.host.version == 0 {
+    if has_no_pin(state) {
         return AdviceCode::NoPin;
     }
     match state.tries.locked(now) {
@@ -87,20 +87,17 @@ fn code(state: &CardState, now: Timestamp) -> AdviceCode {
         Some(Locked::ThisPin) => return AdviceCode::PinWornOut,
         None => {}
     }
-    chip_code(state)
+    chip_code(state, now)
 }
 
-fn chip_code(state: &CardState) -> AdviceCode {
-    let unblock_waits = state
-        .script
-        .queued
-        .is_some_and(|queued| queued.kind == ScriptKind::UnblockPin);
-    if state.script.needs_attention {
+fn chip_code(state: &CardState, now: Timestamp) -> AdviceCode {
+    let script = &state.script;
+    if script.needs_attention(now) {
         return AdviceCode::ChipNeedsAttention;
     }
+    let unblock_alone = script.unblock.is_some() && (script.change.is_none() || state.chip.pin_blocked);
     match state.chip.known() {
-        None if state
-            .script
+        None if script
             .in_flight
             .is_some_and(|sent| sent.attempts == 1 && !sent.reversed) =>
         {
@@ -108,23 +105,21 @@ fn chip_code(state: &CardState) -> AdviceCode {
         }
         None => AdviceCode::ChipUnknown,
         Some(0) => AdviceCode::ChipHasNone,
-        Some(_) if unblock_waits => AdviceCode::ChipUnlockWaits,
-        Some(_)
-            if state.chip.pin_blocked
-                && state.script.queued.is_none()
-                && state.script.in_flight.is_none() =>
-        {
-            AdviceCode::ChipLocked
-        }
-        Some(version) if version == state.host.version => AdviceCode::UpToDate,
+        Some(_) if unblock_alone => AdviceCode::ChipUnlockWaits,
+        Some(_) if state.chip.pin_blocked && script.in_flight.is_none() => AdviceCode::ChipLocked,
+        Some(_) if !state.chip_lags() => AdviceCode::UpToDate,
         Some(_) => AdviceCode::ChipHasPrevious,
     }
+}
+
+fn has_no_pin(state: &CardState) -> bool {
+    state.host.reference == PinReference::None
 }
 
 fn host_place(state: &CardState, now: Timestamp) -> PlaceState {
     if state.status != CardStatus::Active {
         PlaceState::NotInUse
-    } else if state.host.version == 0 {
+    } else if has_no_pin(state) {
         PlaceState::None
     } else if state.tries.locked(now).is_some() {
         PlaceState::Locked
@@ -225,9 +220,22 @@ fn words(code: AdviceCode) -> (&'static str, &'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChipEvidence, PinReference, SealedPin};
+    use crate::{
+        ChipEvidence, Occasion, PinReference, ReportCounts, ReportKept, ScriptRules, ScriptTemplate,
+        SealedPin,
+    };
 
     const NOW: Timestamp = Timestamp(0);
+
+    const RULES: ScriptRules = ScriptRules {
+        report: ReportKept::UntilNextOnline,
+        counts: ReportCounts::Received,
+        template: ScriptTemplate::AfterFinalAc,
+        commands_max: 1,
+        attempts_max: 5,
+        expires_after_ms: 1_000,
+        unblock_by_csu: false,
+    };
 
     fn sealed(number: u8) -> SealedPin {
         SealedPin {
@@ -236,35 +244,66 @@ mod tests {
         }
     }
 
-    fn inserted(atc: u16, script_commands: u8) -> ChipEvidence {
-        ChipEvidence {
+    fn card() -> CardState {
+        CardState::delivered(CardStatus::Active, PinReference::Sealed(sealed(1)), 3)
+    }
+
+    fn code(card: &CardState) -> AdviceCode {
+        Advice::of(card, NOW).code
+    }
+
+    fn insert(card: &mut CardState, atc: u16, script_commands: u8, pin_try_limit_exceeded: bool) {
+        let evidence = ChipEvidence {
             atc,
-            contact: true,
+            occasion: Occasion::Inserted,
             script_commands,
             script_failed: false,
-            pin_try_limit_exceeded: false,
-        }
+            pin_try_limit_exceeded,
+        };
+        card.chip_spoke(evidence, &RULES, NOW);
+        card.deliver(evidence, &RULES, NOW);
     }
 
     #[test]
     fn the_advice_follows_the_story_of_a_change() {
-        let mut card = CardState::delivered(CardStatus::Active, PinReference::Sealed(sealed(1)), 3);
-        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::UpToDate);
-        card.set_pin(sealed(2), 3);
-        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::ChipHasPrevious);
-        card.chip_spoke(inserted(1, 0));
-        card.script_sent(1);
-        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::ChipConfirming);
+        let mut card = card();
+        assert_eq!(code(&card), AdviceCode::UpToDate);
+        card.set_pin(sealed(2), 3, &RULES, NOW);
+        assert_eq!(code(&card), AdviceCode::ChipHasPrevious);
+        insert(&mut card, 1, 0, false);
+        assert_eq!(code(&card), AdviceCode::ChipConfirming);
         card.answer_reversed(1);
-        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::ChipUnknown);
-        card.chip_spoke(inserted(2, 1));
-        assert_eq!(Advice::of(&card, NOW).code, AdviceCode::UpToDate);
+        assert_eq!(code(&card), AdviceCode::ChipUnknown);
+        insert(&mut card, 2, 1, false);
+        assert_eq!(code(&card), AdviceCode::UpToDate);
+    }
+
+    #[test]
+    fn a_change_that_waits_too_long_needs_attention() {
+        let mut card = card();
+        card.set_pin(sealed(2), 3, &RULES, NOW);
+        let late = NOW.plus_ms(RULES.expires_after_ms);
+        assert_eq!(Advice::of(&card, late).code, AdviceCode::ChipNeedsAttention);
+    }
+
+    #[test]
+    fn a_blocked_chip_is_never_said_to_take_a_pin() {
+        let mut card = card();
+        insert(&mut card, 1, 0, true);
+        assert_eq!(code(&card), AdviceCode::ChipLocked);
+        card.set_pin(sealed(2), 3, &RULES, NOW);
+        assert_eq!(code(&card), AdviceCode::ChipLocked);
+        card.unlock(3, &RULES, NOW).unwrap();
+        assert_eq!(code(&card), AdviceCode::ChipUnlockWaits);
+        insert(&mut card, 2, 0, true);
+        insert(&mut card, 3, 1, false);
+        assert_eq!(code(&card), AdviceCode::UpToDate);
     }
 
     #[test]
     fn a_locked_pin_is_told_before_anything_about_the_chip() {
-        let mut card = CardState::delivered(CardStatus::Active, PinReference::Sealed(sealed(1)), 3);
-        card.set_pin(sealed(2), 3);
+        let mut card = card();
+        card.set_pin(sealed(2), 3, &RULES, NOW);
         for _ in 0..3 {
             card.tries.charge(NOW);
         }

@@ -1,16 +1,8 @@
-//! What the chip's PIN may be, and the issuer script that should make it the host's (invariant I7).
-//!
-//! A script is *queued*, then *in flight* from the moment an answer that carries it is committed, until the
-//! chip's own cryptogram tells how it ended. At most one is in flight. A script is attached only to the answer
-//! of a request whose CVR reports no script commands: otherwise a later report could not be told from this one
-//! (`docs/adr/0005-script-evidence.md`).
+//! What the chip's PIN may be, and what a cryptogram says about it (invariant I7).
 
 use serde::{Deserialize, Serialize};
 
 use crate::SealedPin;
-
-/// How often a script is sent for one wish (a new PIN, an unlock) before a person must look at it.
-pub const SCRIPT_ATTEMPTS_MAX: u8 = 5;
 
 /// One PIN version that the chip may hold. Version 0 is "no PIN".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,9 +24,9 @@ pub struct ChipPin {
 impl ChipPin {
     /// A chip that leaves personalisation with the given PIN version.
     #[must_use]
-    pub fn personalised(version: u32, sealed: Option<SealedPin>) -> Self {
+    pub fn personalised(chip: ChipVersion) -> Self {
         Self {
-            possible: vec![ChipVersion { version, sealed }],
+            possible: vec![chip],
             pin_blocked: false,
         }
     }
@@ -54,131 +46,64 @@ impl ChipPin {
         &self.possible
     }
 
-    pub(crate) fn may_become(&mut self, version: ChipVersion) {
-        if !self
-            .possible
-            .iter()
-            .any(|possible| possible.version == version.version)
-        {
+    fn may_be(&self, version: u32) -> bool {
+        self.possible.iter().any(|possible| possible.version == version)
+    }
+
+    /// Whether that is new: a version that was possible before stays so, however this attempt ends.
+    pub(crate) fn may_become(&mut self, version: ChipVersion) -> bool {
+        let new = !self.may_be(version.version);
+        if new {
             self.possible.push(version);
         }
+        new
     }
 
     pub(crate) fn proven(&mut self, version: u32) {
-        self.possible.retain(|possible| possible.version == version);
-        if self.possible.is_empty() {
-            self.possible.push(ChipVersion {
-                version,
-                sealed: None,
-            });
-        }
-    }
-}
-
-/// What a script asks of the chip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ScriptKind {
-    /// `84 24 00 02`: take the host's present PIN; also refills the chip's tries.
-    ChangePin,
-    /// `84 24 00 00`: refill the chip's tries.
-    UnblockPin,
-}
-
-/// A script that waits for its next contact transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScriptQueued {
-    pub kind: ScriptKind,
-    /// How often it was sent already without success.
-    pub attempts: u8,
-}
-
-/// A script that went out in an answer and whose end isn't proven yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScriptSent {
-    pub kind: ScriptKind,
-    /// The host PIN version that it carries (for `ChangePin`).
-    pub version: u32,
-    /// Application transaction counter of the transaction whose answer carried it.
-    pub atc: u16,
-    /// Number of this attempt on this card, from 1.
-    pub attempt: u32,
-    /// How often its wish has been sent, this attempt included.
-    pub attempts: u8,
-    /// The transaction was reversed, so the answer may never have reached the chip.
-    pub reversed: bool,
-}
-
-/// The card's script queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Script {
-    pub queued: Option<ScriptQueued>,
-    pub in_flight: Option<ScriptSent>,
-    /// Number of the latest attempt on this card; 0 before the first.
-    pub attempts_ever: u32,
-    /// The queued script failed [`SCRIPT_ATTEMPTS_MAX`] times and is no longer sent.
-    pub needs_attention: bool,
-}
-
-impl Script {
-    /// Queues a new wish. A change also unblocks, so it swallows an unblock and is not replaced by one.
-    pub(crate) fn wish(&mut self, kind: ScriptKind) {
-        let change_waits = matches!(
-            self.queued,
-            Some(ScriptQueued {
-                kind: ScriptKind::ChangePin,
-                ..
-            })
+        assert!(
+            self.may_be(version),
+            "a script's version is possible from its sending on"
         );
-        if kind == ScriptKind::ChangePin || !change_waits || self.needs_attention {
-            let kind = if change_waits { ScriptKind::ChangePin } else { kind };
-            self.queued = Some(ScriptQueued { kind, attempts: 0 });
-            self.needs_attention = false;
-        }
+        self.possible.retain(|possible| possible.version == version);
     }
 
-    /// Puts a script that did not arrive back in the queue, unless a newer wish already covers it.
-    pub(crate) fn put_back(&mut self, sent: ScriptSent) {
-        let covered = match self.queued {
-            Some(queued) => queued.kind == ScriptKind::ChangePin || sent.kind == ScriptKind::UnblockPin,
-            None => false,
-        };
-        if !covered {
-            self.queued = Some(ScriptQueued {
-                kind: sent.kind,
-                attempts: sent.attempts,
-            });
-            self.needs_attention = sent.attempts >= SCRIPT_ATTEMPTS_MAX;
-        }
+    pub(crate) fn struck(&mut self, version: u32) {
+        self.possible.retain(|possible| possible.version != version);
+        assert!(
+            !self.possible.is_empty(),
+            "a script adds to what was possible before"
+        );
     }
+}
+
+/// How a valid cryptogram came to us, and so what may follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// In a request that waits for its answer, with the card inserted: it may carry a script, and its silence counts.
+    Inserted,
+    /// In a request, with the card tapped, or where message and chip data disagree about that. It may prove a script,
+    /// never disprove one, and carries nothing.
+    Tapped,
+    /// In an advice, after the transaction: approved offline or by somebody who stood in. As a tap; and its counter may
+    /// be behind one that we have seen.
+    Advised,
 }
 
 /// What a valid cryptogram says about the chip. Built only from a verified ARQC or TC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChipEvidence {
     pub atc: u16,
-    /// The card was inserted, not tapped.
-    pub contact: bool,
-    /// Script commands that the chip reports from its last online transaction, 0 to 15.
+    pub occasion: Occasion,
+    /// Script commands that the chip reports, 0 to 15.
     pub script_commands: u8,
     pub script_failed: bool,
     pub pin_try_limit_exceeded: bool,
 }
 
 impl ChipEvidence {
-    /// The chip reports on a script: applied or failed.
+    /// The chip reports on a script: performed or failed.
     #[must_use]
     pub fn reports_script(&self) -> bool {
         self.script_commands > 0 || self.script_failed
     }
-}
-
-/// How a script in flight ended, by the chip's own cryptogram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// The chip processed it: proven.
-    Applied(ScriptSent),
-    /// The chip reports that it failed: sent again.
-    Failed(ScriptSent),
-    /// The chip was inserted again and reports nothing: it may or may not have got it; sent again.
-    NotSeen(ScriptSent),
 }

@@ -10,19 +10,20 @@ mod chip;
 mod fraud;
 mod pan;
 mod programme;
+mod script;
+mod script_rules;
 mod state;
 mod time;
 mod tries;
 
 pub use advice::{Advice, AdviceCode, PlaceState};
 pub use card::{CardKey, CardRef, CardRole, CardStatus, CardmemberId, ParseCardRefError, SealedPan};
-pub use chip::{
-    ChipEvidence, ChipPin, ChipVersion, Resolution, SCRIPT_ATTEMPTS_MAX, Script, ScriptKind, ScriptQueued,
-    ScriptSent,
-};
+pub use chip::{ChipEvidence, ChipPin, ChipVersion, Occasion};
 pub use fraud::{FraudAction, FraudRules, FraudSignal};
 pub use pan::{Expiry, Pan, ParsePanError, Psn};
 pub use programme::{Programme, ProgrammeId, Scheme};
+pub use script::{Delivery, Resolution, Script, ScriptEnd, ScriptKind, ScriptSent, Wish};
+pub use script_rules::{ReportCounts, ReportKept, ScriptRules, ScriptSettings, ScriptTemplate};
 pub use state::{CardState, DecodeStateError, HostPin, PinReference, SealedPin, SetPinCause};
 pub use time::Timestamp;
 pub use tries::{Locked, TRIES_LONG_RUN_MAX, TRIES_PER_VERSION_MAX, TRIES_WINDOW_MS, Tries};

@@ -2,18 +2,61 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::FraudRules;
+use crate::{FraudRules, ScriptSettings};
 
 /// Short name, as in the configuration file and the import (`larkfield-credit`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProgrammeId(pub String);
 
-/// How the programme's chips compute cryptograms and take scripts. One profile so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How the programme's chips compute cryptograms and take scripts: the chip profile, by scheme and cryptogram version
+/// number (decimal, as the schemes write it). Its name in settings is the kebab-case one: `visa-cvn18`.
+///
+/// What each stands for is in the tables of `paycrypto::cvn` (computation) and of `issuer` (scripts).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
-    /// Visa cryptogram version 18: option B keys, common session key, ARPC method 2, script keys by ATC.
+    /// Visa CVN 10: option A keys, cryptogram under the card's master key, ARPC method 1.
+    VisaCvn10,
+    /// Visa CVN 18: option B keys, common session key, ARPC method 2, script keys by ATC.
     VisaCvn18,
+    /// Visa CVN 22: as CVN 18, script keys by ARQC.
+    VisaCvn22,
+    /// M/Chip CVN 16: Mastercard session key, ARPC method 1 under the card's master key.
+    MastercardCvn16,
+    /// M/Chip CVN 17: as CVN 16, counters in the cryptogram.
+    MastercardCvn17,
+    /// M/Chip CVN 20: EMV common session key, ARPC method 1 under it.
+    MastercardCvn20,
+    /// M/Chip CVN 21: as CVN 20, counters in the cryptogram.
+    MastercardCvn21,
+    /// Interac CVN 133.
+    InteracCvn133,
+    /// EMV Common Core Definitions, cryptogram version 5: TDES.
+    CcdTdes,
+    /// EMV Common Core Definitions, cryptogram version 6: AES, option C keys.
+    CcdAes,
+    /// M/Chip layout, CVN hex 12, with EMV2000 tree session keys.
+    Emv2000,
+    /// American Express, built like Visa's published construction. Unverified: no public source confirms it.
+    AmexUnverified,
+}
+
+impl Scheme {
+    /// Every chip profile.
+    pub const ALL: [Self; 12] = [
+        Self::VisaCvn10,
+        Self::VisaCvn18,
+        Self::VisaCvn22,
+        Self::MastercardCvn16,
+        Self::MastercardCvn17,
+        Self::MastercardCvn20,
+        Self::MastercardCvn21,
+        Self::InteracCvn133,
+        Self::CcdTdes,
+        Self::CcdAes,
+        Self::Emv2000,
+        Self::AmexUnverified,
+    ];
 }
 
 /// What an issuer sets for a programme.
@@ -40,7 +83,40 @@ pub struct Programme {
     pub pin_without_chip: bool,
     /// ISO 4217 numeric code (978 is the euro).
     pub currency: u16,
+    /// Where its chips take scripts differently from their profile (`[programme.script]`).
+    #[serde(default)]
+    pub script: ScriptSettings,
     /// What follows from each fraud signal (`[programme.fraud]`).
     #[serde(default)]
     pub fraud: FraudRules,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{Error, StrDeserializer};
+
+    use super::*;
+
+    #[test]
+    fn every_profile_has_its_name_in_settings() {
+        let names = [
+            "visa-cvn10",
+            "visa-cvn18",
+            "visa-cvn22",
+            "mastercard-cvn16",
+            "mastercard-cvn17",
+            "mastercard-cvn20",
+            "mastercard-cvn21",
+            "interac-cvn133",
+            "ccd-tdes",
+            "ccd-aes",
+            "emv2000",
+            "amex-unverified",
+        ];
+        for (name, scheme) in names.into_iter().zip(Scheme::ALL) {
+            let deserializer: StrDeserializer<'_, Error> = name.into_deserializer();
+            assert_eq!(Scheme::deserialize(deserializer), Ok(scheme));
+        }
+    }
 }

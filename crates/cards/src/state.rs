@@ -6,14 +6,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chip::ChipVersion;
 use crate::{
-    CardStatus, ChipEvidence, ChipPin, Locked, Resolution, SCRIPT_ATTEMPTS_MAX, Script, ScriptKind,
-    ScriptQueued, ScriptSent, Timestamp, Tries,
+    CardStatus, ChipEvidence, ChipPin, ChipVersion, Delivery, Locked, Occasion, Resolution, Script,
+    ScriptEnd, ScriptKind, ScriptRules, ScriptSent, Timestamp, Tries, script::Wish,
 };
 
 /// First byte of an encoded state: the layout of what follows.
-const STATE_LAYOUT: u8 = 1;
+const STATE_LAYOUT: u8 = 2;
 
 /// A PIN encrypted by the HSM: ISO 9564 format 4 under its PIN storage key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +38,11 @@ pub enum PinReference {
     Pvv {
         pvki: u8,
         pvv: [u8; 4],
+    },
+    /// IBM 3624 PIN offset, as imported: 4 to 12 digit values. It verifies, but nobody can view the PIN or send it to a
+    /// chip. Decimalisation table and validation data are the HSM's.
+    Ibm3624 {
+        offset: Vec<u8>,
     },
 }
 
@@ -69,6 +73,8 @@ pub struct CardState {
     pub script: Script,
     /// Highest application transaction counter of a valid cryptogram.
     pub atc_last: Option<u16>,
+    /// When the chip last proved itself in a request with the card inserted.
+    pub contact_last: Option<Timestamp>,
 }
 
 /// An encoded state could not be read: another layout, or not ours.
@@ -84,20 +90,21 @@ impl CardState {
     pub fn delivered(status: CardStatus, reference: PinReference, tries_max: u8) -> Self {
         let version = match &reference {
             PinReference::None => 0,
-            PinReference::Sealed(_) | PinReference::Pvv { .. } => 1,
+            PinReference::Sealed(_) | PinReference::Pvv { .. } | PinReference::Ibm3624 { .. } => 1,
         };
         let sealed = match &reference {
             PinReference::Sealed(sealed) => Some(sealed.clone()),
-            PinReference::None | PinReference::Pvv { .. } => None,
+            PinReference::None | PinReference::Pvv { .. } | PinReference::Ibm3624 { .. } => None,
         };
         Self {
             version: 1,
             status,
             host: HostPin { version, reference },
             tries: Tries::full(tries_max),
-            chip: ChipPin::personalised(version, sealed),
+            chip: ChipPin::personalised(ChipVersion { version, sealed }),
             script: Script::default(),
             atc_last: None,
+            contact_last: None,
         }
     }
 
@@ -126,24 +133,81 @@ impl CardState {
     }
 
     /// A new PIN replaces the host's at once and waits for the chip (I5, I6).
-    pub fn set_pin(&mut self, sealed: SealedPin, tries_max: u8) {
+    pub fn set_pin(&mut self, sealed: SealedPin, tries_max: u8, rules: &ScriptRules, now: Timestamp) {
         self.host = HostPin {
             version: self.host.version + 1,
             reference: PinReference::Sealed(sealed),
         };
         self.tries.new_version(tries_max);
-        self.script.wish(ScriptKind::ChangePin);
+        self.script.revive(rules, now);
+        self.script.change = Some(Wish::new(rules, now));
     }
 
     /// Frees the host's tries at once and queues freeing the chip's.
     ///
     /// Refuses while a long-run bound stands (see [`Tries::unlock`]).
-    pub fn unlock(&mut self, tries_max: u8, now: Timestamp) -> Result<(), Locked> {
+    pub fn unlock(&mut self, tries_max: u8, rules: &ScriptRules, now: Timestamp) -> Result<(), Locked> {
         self.tries.unlock(tries_max, now)?;
+        self.script.revive(rules, now);
         if self.chip.known() != Some(0) {
-            self.script.wish(ScriptKind::UnblockPin);
+            self.script.unblock = Some(Wish::new(rules, now));
         }
         Ok(())
+    }
+
+    /// An operator has what needs attention sent again. Whether there was any.
+    pub fn resend(&mut self, rules: &ScriptRules, now: Timestamp) -> bool {
+        self.script.revive(rules, now)
+    }
+
+    /// The card on a new plastic whose chip was personalised with `chip`: [`CardState::host_chip_version`] as it was
+    /// then, or version 0 where the programme doesn't keep the PIN, which then ends at the host too.
+    ///
+    /// Counter and wishes start anew; a PIN set since the personalisation waits for the new chip. Tries stay as they
+    /// are (I9). The old chip is no longer spoken to: to be called when the new plastic takes over.
+    #[must_use]
+    pub fn reissued(&self, chip: ChipVersion, rules: &ScriptRules, now: Timestamp) -> Self {
+        let host = match chip.version {
+            0 => HostPin {
+                reference: PinReference::None,
+                ..self.host.clone()
+            },
+            _ => self.host.clone(),
+        };
+        let lags = chip.version != 0 && chip.version != host.version;
+        Self {
+            script: Script {
+                change: (lags && self.sealed_host_pin().is_some()).then(|| Wish::new(rules, now)),
+                attempts_ever: self.script.attempts_ever,
+                ..Script::default()
+            },
+            host,
+            chip: ChipPin::personalised(chip),
+            atc_last: None,
+            contact_last: None,
+            ..self.next()
+        }
+    }
+
+    /// What a chip has that is personalised now.
+    #[must_use]
+    pub fn host_chip_version(&self) -> ChipVersion {
+        let version = match &self.host.reference {
+            PinReference::None => 0,
+            PinReference::Sealed(_) | PinReference::Pvv { .. } | PinReference::Ibm3624 { .. } => {
+                self.host.version
+            }
+        };
+        ChipVersion {
+            version,
+            sealed: self.sealed_host_pin(),
+        }
+    }
+
+    /// The chip isn't known to have the host's PIN.
+    #[must_use]
+    pub fn chip_lags(&self) -> bool {
+        self.chip.known() != Some(self.host_chip_version().version)
     }
 
     /// Whether a cryptogram with this counter is a replay: not above the highest seen.
@@ -152,61 +216,130 @@ impl CardState {
         self.atc_last.is_some_and(|last| atc <= last)
     }
 
-    /// Takes in what a valid cryptogram says. The caller has refused a replayed counter.
-    pub fn chip_spoke(&mut self, evidence: ChipEvidence) -> Option<Resolution> {
-        self.atc_last = Some(evidence.atc);
-        self.chip.pin_blocked = evidence.pin_try_limit_exceeded;
-        let sent = self.script.in_flight.filter(|sent| evidence.atc > sent.atc)?;
-        if evidence.script_failed {
-            self.script.in_flight = None;
-            self.script.put_back(sent);
-            return Some(Resolution::Failed(sent));
-        }
-        if evidence.script_commands > 0 {
-            self.script.in_flight = None;
-            if sent.kind == ScriptKind::ChangePin {
-                self.chip.proven(sent.version);
-            }
-            return Some(Resolution::Applied(sent));
-        }
-        if !evidence.contact {
-            return None;
-        }
-        self.script.in_flight = None;
-        self.script.put_back(sent);
-        Some(Resolution::NotSeen(sent))
-    }
-
-    /// The script that the answer to this request may carry, if any.
+    /// How far a counter is ahead of the highest seen: 1 for the very next transaction. `None` for the first of a card
+    /// and for one that is not ahead.
     #[must_use]
-    pub fn script_for(&self, evidence: ChipEvidence) -> Option<ScriptKind> {
-        let queued = self.script.queued.filter(|_| self.script.in_flight.is_none())?;
-        let may_ride = evidence.contact && !evidence.reports_script() && !self.script.needs_attention;
-        may_ride.then_some(queued.kind)
+    pub fn atc_jump(&self, atc: u16) -> Option<u16> {
+        atc.checked_sub(self.atc_last?).filter(|&jump| jump > 0)
     }
 
-    /// Records that the answer to the transaction `atc` carries the queued script.
+    /// Takes in what a valid cryptogram says: which attempts it ends, and so what the chip's PIN may be. The caller has
+    /// refused a replayed counter, except in an advice.
+    pub fn chip_spoke(
+        &mut self,
+        evidence: ChipEvidence,
+        rules: &ScriptRules,
+        now: Timestamp,
+    ) -> Vec<Resolution> {
+        if evidence.occasion == Occasion::Inserted {
+            self.contact_last = Some(now);
+        }
+        if !self.is_replay(evidence.atc) {
+            self.atc_last = Some(evidence.atc);
+            self.chip.pin_blocked = evidence.pin_try_limit_exceeded;
+        }
+        let script = self.script_ended(evidence, rules);
+        let csu = self.csu_ended(evidence, rules, script);
+        [script, csu].into_iter().flatten().collect()
+    }
+
+    fn script_ended(&mut self, evidence: ChipEvidence, rules: &ScriptRules) -> Option<Resolution> {
+        let sent = self.script.in_flight.filter(|sent| evidence.atc > sent.atc)?;
+        let end = sent.end(evidence, rules)?;
+        self.script.in_flight = None;
+        match end {
+            ScriptEnd::Applied => {
+                if sent.kind.changes_pin() {
+                    self.chip.proven(sent.version);
+                }
+                self.script.fulfilled(sent.attempt);
+            }
+            ScriptEnd::Failed | ScriptEnd::NotApplied if sent.first_of_version => {
+                self.chip.struck(sent.version);
+                self.script.unfulfilled(sent.attempt, end, rules);
+            }
+            ScriptEnd::Failed | ScriptEnd::NotApplied | ScriptEnd::FailedUnclear | ScriptEnd::NotSeen => {
+                self.script.unfulfilled(sent.attempt, end, rules);
+            }
+        }
+        Some(Resolution { sent, end })
+    }
+
+    /// An unblock by card status update leaves no report. It has done its work once the chip takes PINs again; that it
+    /// did it is proven only where the chip was blocked before.
+    fn csu_ended(
+        &mut self,
+        evidence: ChipEvidence,
+        rules: &ScriptRules,
+        script: Option<Resolution>,
+    ) -> Option<Resolution> {
+        let sent = self
+            .script
+            .csu_in_flight
+            .filter(|sent| evidence.occasion == Occasion::Inserted && evidence.atc > sent.atc)?;
+        self.script.csu_in_flight = None;
+        let same_answer_came = script.is_some_and(|Resolution { sent: beside, end }| {
+            beside.atc == sent.atc && end == ScriptEnd::Applied
+        });
+        let end = match evidence.pin_try_limit_exceeded {
+            _ if same_answer_came => ScriptEnd::Applied,
+            false if sent.was_blocked => ScriptEnd::Applied,
+            false | true => ScriptEnd::NotSeen,
+        };
+        if end == ScriptEnd::Applied || !evidence.pin_try_limit_exceeded {
+            self.script.fulfilled(sent.attempt);
+        } else {
+            self.script.unfulfilled(sent.attempt, end, rules);
+        }
+        Some(Resolution { sent, end })
+    }
+
+    /// Decides and records what the answer to a proven request brings the chip, after [`CardState::chip_spoke`].
     ///
-    /// Does nothing when none is queued.
-    pub fn script_sent(&mut self, atc: u16) -> Option<ScriptSent> {
-        let ScriptQueued { kind, attempts } = self.script.queued.take()?;
-        self.script.attempts_ever += 1;
-        let sent = ScriptSent {
+    /// Only an inserted card gets anything. While a script is in flight a tap isn't even authenticated to: the chip
+    /// could take that for the end of the transaction after which it forgets its report.
+    pub fn deliver(&mut self, evidence: ChipEvidence, rules: &ScriptRules, now: Timestamp) -> Delivery {
+        let nothing = |authenticates| Delivery {
+            authenticates,
+            script: None,
+            csu: None,
+        };
+        match evidence.occasion {
+            Occasion::Inserted => {}
+            Occasion::Tapped => return nothing(self.script.in_flight.is_none()),
+            Occasion::Advised => return nothing(false),
+        }
+        let csu = self.script.next_csu(rules, now).then(|| {
+            let sent = self.send(ScriptKind::UnblockByCsu, evidence);
+            self.script.csu_in_flight = Some(sent);
+            sent
+        });
+        let may_ride = !evidence.reports_script() && self.script.in_flight.is_none();
+        let script = self.script.next(rules, now).filter(|_| may_ride).map(|kind| {
+            let sent = self.send(kind, evidence);
+            self.script.in_flight = Some(sent);
+            sent
+        });
+        Delivery {
+            script,
+            csu,
+            ..nothing(true)
+        }
+    }
+
+    fn send(&mut self, kind: ScriptKind, evidence: ChipEvidence) -> ScriptSent {
+        let (attempt, attempts) = self.script.send(kind);
+        let first_of_version = kind.changes_pin() && self.chip.may_become(self.host_chip_version());
+        ScriptSent {
             kind,
             version: self.host.version,
-            atc,
-            attempt: self.script.attempts_ever,
-            attempts: attempts.saturating_add(1).min(SCRIPT_ATTEMPTS_MAX),
+            atc: evidence.atc,
+            attempt,
+            attempts,
             reversed: false,
-        };
-        self.script.in_flight = Some(sent);
-        if kind == ScriptKind::ChangePin {
-            self.chip.may_become(ChipVersion {
-                version: self.host.version,
-                sealed: self.sealed_host_pin(),
-            });
+            first_of_version,
+            was_blocked: evidence.pin_try_limit_exceeded,
         }
-        Some(sent)
     }
 
     /// The transaction `atc` was reversed: whether its script reached the chip is now anybody's guess, until
@@ -224,7 +357,7 @@ impl CardState {
     fn sealed_host_pin(&self) -> Option<SealedPin> {
         match &self.host.reference {
             PinReference::Sealed(sealed) => Some(sealed.clone()),
-            PinReference::None | PinReference::Pvv { .. } => None,
+            PinReference::None | PinReference::Pvv { .. } | PinReference::Ibm3624 { .. } => None,
         }
     }
 }
@@ -233,191 +366,22 @@ impl CardState {
 mod tests {
     use super::*;
 
-    fn sealed(number: u8) -> SealedPin {
-        SealedPin {
-            kcv: [0; 5],
-            block: [number; 16],
-        }
-    }
-
-    fn card() -> CardState {
-        CardState::delivered(CardStatus::Active, PinReference::Sealed(sealed(1)), 3)
-    }
-
-    fn inserted(atc: u16) -> ChipEvidence {
-        ChipEvidence {
-            atc,
-            contact: true,
-            script_commands: 0,
-            script_failed: false,
-            pin_try_limit_exceeded: false,
-        }
-    }
-
-    fn applied(atc: u16) -> ChipEvidence {
-        ChipEvidence {
-            script_commands: 1,
-            ..inserted(atc)
-        }
-    }
-
-    /// Takes the request in and sends the queued script where it may ride.
-    fn transact(card: &mut CardState, evidence: ChipEvidence) -> Option<Resolution> {
-        let resolution = card.chip_spoke(evidence);
-        if card.script_for(evidence).is_some() {
-            card.script_sent(evidence.atc);
-        }
-        resolution
-    }
-
-    #[test]
-    fn a_changed_pin_is_known_on_the_chip_only_after_its_own_report() {
-        let mut card = card();
-        card.set_pin(sealed(2), 3);
-        assert_eq!(card.chip.known(), Some(1));
-        transact(&mut card, inserted(5));
-        assert_eq!(card.chip.known(), None);
-        assert!(matches!(
-            transact(&mut card, applied(6)),
-            Some(Resolution::Applied(_))
-        ));
-        assert_eq!(card.chip.known(), Some(2));
-        assert_eq!(card.chip.possible().len(), 1);
-    }
-
-    #[test]
-    fn a_tap_carries_no_script_but_may_prove_one() {
-        let mut card = card();
-        card.set_pin(sealed(2), 3);
-        let tap = |atc, script_commands| ChipEvidence {
-            contact: false,
-            script_commands,
-            ..inserted(atc)
-        };
-        assert_eq!(card.script_for(tap(5, 0)), None);
-        transact(&mut card, inserted(6));
-        assert_eq!(transact(&mut card, tap(7, 0)), None);
-        assert!(card.script.in_flight.is_some());
-        assert!(matches!(
-            transact(&mut card, tap(8, 1)),
-            Some(Resolution::Applied(_))
-        ));
-    }
-
-    #[test]
-    fn a_lost_script_is_sent_again_in_the_same_answer_that_shows_the_loss() {
-        let mut card = card();
-        card.set_pin(sealed(2), 3);
-        transact(&mut card, inserted(5));
-        assert!(matches!(
-            transact(&mut card, inserted(6)),
-            Some(Resolution::NotSeen(_))
-        ));
-        assert_eq!(
-            card.script.in_flight.map(|sent| (sent.atc, sent.attempt)),
-            Some((6, 2))
-        );
-        assert_eq!(card.chip.known(), None);
-    }
-
-    #[test]
-    fn an_old_report_is_never_taken_for_a_new_script() {
-        let mut card = card();
-        card.set_pin(sealed(2), 3);
-        transact(&mut card, inserted(5));
-        card.set_pin(sealed(3), 3);
-        transact(&mut card, applied(6));
-        assert_eq!(
-            card.chip.known(),
-            Some(2),
-            "the report proves the script of transaction 5"
-        );
-        assert_eq!(card.script.in_flight, None, "a reporting request carries nothing");
-        transact(&mut card, applied(7));
-        assert_eq!(
-            card.chip.known(),
-            Some(2),
-            "the same report again proves nothing new"
-        );
-        transact(&mut card, inserted(8));
-        transact(&mut card, applied(9));
-        assert_eq!(card.chip.known(), Some(3));
-    }
-
-    #[test]
-    fn a_second_change_replaces_the_queued_script() {
-        let mut card = card();
-        card.set_pin(sealed(2), 3);
-        card.set_pin(sealed(3), 3);
-        transact(&mut card, inserted(5));
-        let versions: Vec<_> = card
-            .chip
-            .possible()
-            .iter()
-            .map(|possible| possible.version)
-            .collect();
-        assert_eq!(versions, [1, 3]);
-    }
-
-    #[test]
-    fn a_reversal_leaves_the_chip_unknown_until_it_speaks() {
-        let mut card = card();
-        card.set_pin(sealed(2), 3);
-        transact(&mut card, inserted(5));
-        assert!(card.answer_reversed(5).is_some());
-        assert!(
-            card.answer_reversed(5).is_none(),
-            "a repeated reversal changes nothing"
-        );
-        assert_eq!(card.chip.known(), None);
-        transact(&mut card, applied(6));
-        assert_eq!(card.chip.known(), Some(2));
-    }
-
-    #[test]
-    fn a_script_that_keeps_failing_asks_for_a_person() {
-        let mut card = card();
-        card.set_pin(sealed(2), 3);
-        let failed = |atc| ChipEvidence {
-            script_failed: true,
-            ..inserted(atc)
-        };
-        let mut atc = 0;
-        while !card.script.needs_attention {
-            atc += 1;
-            transact(&mut card, inserted(atc));
-            atc += 1;
-            transact(&mut card, failed(atc));
-            assert!(atc < 100, "the retries are bounded");
-        }
-        assert_eq!(card.script.attempts_ever, u32::from(SCRIPT_ATTEMPTS_MAX));
-        assert_eq!(card.script_for(inserted(200)), None);
-        card.set_pin(sealed(3), 3);
-        assert_eq!(card.script_for(inserted(200)), Some(ScriptKind::ChangePin));
-    }
-
-    #[test]
-    fn an_unlock_queues_the_chips_unblock_unless_a_change_already_waits() {
-        let now = Timestamp(0);
-        let mut fresh = card();
-        fresh.unlock(3, now).unwrap();
-        assert_eq!(fresh.script_for(inserted(1)), Some(ScriptKind::UnblockPin));
-        let mut changed = card();
-        changed.set_pin(sealed(2), 3);
-        changed.unlock(3, now).unwrap();
-        assert_eq!(changed.script_for(inserted(1)), Some(ScriptKind::ChangePin));
-    }
-
     #[test]
     fn a_state_survives_its_encoding_and_nothing_may_be_left_over() {
-        let mut card = card();
-        card.set_pin(sealed(2), 3);
+        let sealed = SealedPin {
+            kcv: [0; 5],
+            block: [1; 16],
+        };
+        let mut card = CardState::delivered(CardStatus::Active, PinReference::Sealed(sealed), 3);
         card.tries.charge(Timestamp(7));
         let bytes = card.encode();
         assert_eq!(CardState::decode(&bytes), Ok(card));
         let mut longer = bytes.clone();
         longer.push(0);
         assert_eq!(CardState::decode(&longer), Err(DecodeStateError));
+        let mut older = bytes.clone();
+        older[0] = 1;
+        assert_eq!(CardState::decode(&older), Err(DecodeStateError));
         for len in 0..bytes.len() {
             assert_eq!(
                 CardState::decode(&bytes[..len]),

@@ -8,13 +8,16 @@ mod chip_data;
 mod judge;
 mod request;
 
-use cards::{CardKey, CardRef, CardState, ScriptKind, Timestamp};
+use cards::{CardKey, CardRef, CardState, ScriptKind, ScriptTemplate, Timestamp};
 use emv::csu::Csu;
 use emv::script::{IssuerScript, ScriptPhase};
 use emv::tags::TAG_91_ISSUER_AUTHENTICATION_DATA;
-use hsm::{CheckRequest, ChipAnswer, ChipAnswerRequest, HsmFault, Item, ScriptOrder, StateToSeal};
+use hsm::{
+    CheckRequest, ChipAnswer, ChipAnswerRequest, ChipDecision, HsmFault, Item, ScriptOrder, StateToSeal,
+};
 use store::{AuditEvent, CardRecord, Commit, CommitOutcome, MessageRecord, NewState};
 
+use crate::chip_profile::ChipProfile;
 use crate::desk::OpenCard;
 use crate::{Desk, Fault};
 use chip_data::ChipData;
@@ -137,7 +140,7 @@ async fn decide<'r>(
     for ((waits, card), reply) in open.into_iter().zip(replies) {
         match reply {
             Ok(reply) => {
-                let judgement = judge(&card, waits.request, &waits.chip, reply, now);
+                let judgement = judge(&card, waits.request, &waits.chip, &reply, now);
                 judged.push((waits, card, judgement));
             }
             Err(refusal) => {
@@ -242,6 +245,7 @@ fn check_request(waits: &Waiting<'_>, card: &OpenCard<'_>, now: Timestamp) -> Ch
         card: card.for_hsm(),
         cryptogram: chip.map(|chip| chip.cryptogram(card.programme.scheme)),
         pin: waits.request.pin.clone().filter(|_| comparable),
+        new_pin: None,
     }
 }
 
@@ -268,21 +272,35 @@ async fn answer_chips(
 fn chip_order(
     (waits, card, judgement): &(Waiting<'_>, OpenCard<'_>, Judgement),
 ) -> Option<ChipAnswerRequest> {
-    let chip = waits
-        .chip
-        .as_ref()
-        .ok()?
-        .as_ref()
-        .filter(|_| judgement.chip_proved)?;
+    let chip = waits.chip.as_ref().ok()?.as_ref()?;
+    let delivery = judgement.delivery.filter(|delivery| delivery.authenticates)?;
+    let approved = judgement.decision == Decision::Approved;
+    let csu = Csu {
+        pin_try_counter: delivery.csu.map(|_| card.programme.tries_max),
+        ..Csu::answer(approved)
+    };
+    let profile = ChipProfile::of(card.programme.scheme);
     Some(ChipAnswerRequest {
         card: card.for_hsm(),
         cryptogram: chip.cryptogram(card.programme.scheme),
-        csu: Csu::answer(judgement.decision == Decision::Approved).to_bytes(),
-        script: judgement.script.map(|sent| match sent.kind {
-            ScriptKind::ChangePin => ScriptOrder::ChangePin,
-            ScriptKind::UnblockPin => ScriptOrder::UnblockPin,
-        }),
+        decisions: vec![ChipDecision {
+            arc: if approved { profile.approved } else { profile.declined },
+            csu: csu.to_bytes(),
+        }],
+        scripts: delivery
+            .script
+            .map_or_else(Vec::new, |sent| orders(sent.kind).to_vec()),
     })
+}
+
+/// The commands of a script, in their order.
+fn orders(kind: ScriptKind) -> &'static [ScriptOrder] {
+    match kind {
+        ScriptKind::ChangePin => &[ScriptOrder::ChangePin],
+        ScriptKind::UnblockPin => &[ScriptOrder::UnblockPin],
+        ScriptKind::UnblockAndChangePin => &[ScriptOrder::UnblockPin, ScriptOrder::ChangePin],
+        ScriptKind::UnblockByCsu => &[],
+    }
 }
 
 /// The next states with their MACs; `None` where the card stays as it is. A missing MAC fails the whole batch: without
@@ -332,30 +350,31 @@ fn answer(
         approval_code: approved.then(|| approval_code(request.message.content)),
         balance_minor: (approved && request.transaction == Transaction::Balance)
             .then_some(card.programme.amount_max_minor),
-        chip: chip.map(chip_bytes),
+        chip: chip.map(|chip| chip_bytes(chip, card.programme.script_rules().template)),
         chip_if_declined: None,
         atc: judgement.atc,
         signals: Vec::new(),
     }
 }
 
-fn chip_bytes(chip: ChipAnswer) -> Vec<u8> {
+fn chip_bytes(chip: ChipAnswer, template: ScriptTemplate) -> Vec<u8> {
     let mut bytes = Vec::new();
-    emv::tlv::put(
-        &mut bytes,
-        TAG_91_ISSUER_AUTHENTICATION_DATA,
-        &chip.issuer_authentication_data,
-    );
-    if let Some(command) = chip.script_command {
+    for data in &chip.issuer_authentication_data {
+        emv::tlv::put(&mut bytes, TAG_91_ISSUER_AUTHENTICATION_DATA, data);
+    }
+    if !chip.commands.is_empty() {
         let script = IssuerScript {
-            phase: ScriptPhase::AfterFinalAc,
+            phase: match template {
+                ScriptTemplate::BeforeFinalAc => ScriptPhase::BeforeFinalAc,
+                ScriptTemplate::AfterFinalAc => ScriptPhase::AfterFinalAc,
+            },
             id: None,
-            commands: vec![command],
+            commands: chip.commands,
         };
         bytes.extend(
             script
                 .to_bytes()
-                .expect("one PIN change or unblock command is far below the limit"),
+                .expect("a PIN change and an unblock together are below the limit"),
         );
     }
     bytes

@@ -77,7 +77,7 @@ pub struct AttemptReport {
     pub version: u32,
     pub atc: u16,
     pub sent_at_ms: i64,
-    /// `sent`, `applied`, `failed`, `reported`, `unknown`.
+    /// `sent`, `applied`, `failed`, `not_applied`, `reported`, `unknown`.
     pub outcome: String,
     pub evidence: String,
     pub resolved_at_ms: Option<i64>,
@@ -152,14 +152,14 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
             atc_last: state.atc_last,
         },
         script: ScriptReport {
-            queued: state.script.queued.map(|queued| script_name(queued.kind)),
+            queued: state.script.queued().map(script_name),
             in_flight: state.script.in_flight.map(|sent| InFlightReport {
                 kind: script_name(sent.kind),
                 version: sent.version,
                 atc: sent.atc,
                 reversed: sent.reversed,
             }),
-            needs_attention: state.script.needs_attention,
+            needs_attention: state.script.needs_attention(now),
             attempts: attempts
                 .into_iter()
                 .map(|attempt| AttemptReport {
@@ -183,5 +183,7 @@ pub(crate) fn script_name(kind: ScriptKind) -> &'static str {
     match kind {
         ScriptKind::ChangePin => "change_pin",
         ScriptKind::UnblockPin => "unblock_pin",
+        ScriptKind::UnblockAndChangePin => "unblock_and_change_pin",
+        ScriptKind::UnblockByCsu => "unblock_by_csu",
     }
 }

@@ -32,7 +32,7 @@ pub async fn change_pin(desk: &Desk, request: ChangePin, now: Timestamp) -> Resu
     let mut next = card.state.next();
     match judged.map_err(|error| ActError::from_hsm(error, request.card))? {
         PinChange::Matched(sealed) => {
-            next.set_pin(sealed, card.programme.tries_max);
+            next.set_pin(sealed, card.programme.tries_max, &card.programme.script_rules(), now);
             let detail = format!(
                 r#"{{"channel":"{}","pin_version":{}}}"#,
                 request.actor.channel, next.host.version

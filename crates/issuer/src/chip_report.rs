@@ -1,35 +1,38 @@
 //! How the end of a script attempt goes on record.
 
-use cards::{CardRef, Resolution, ScriptSent, Timestamp};
+use cards::{CardRef, Resolution, ScriptEnd, ScriptSent, Timestamp};
 use store::{AttemptWrite, AuditEvent};
 
-/// The audit record of a script's end, by the chip's own word.
+/// The audit record of an attempt's end, by the chip's own word.
 pub(crate) fn resolution_audit(resolution: Resolution, card: CardRef, now: Timestamp) -> AuditEvent {
-    let (kind, sent) = match resolution {
-        Resolution::Applied(sent) => ("script_applied", sent),
-        Resolution::Failed(sent) => ("script_failed", sent),
-        Resolution::NotSeen(sent) => ("script_not_seen", sent),
+    let kind = match resolution.end {
+        ScriptEnd::Applied => "script_applied",
+        ScriptEnd::Failed | ScriptEnd::FailedUnclear => "script_failed",
+        ScriptEnd::NotApplied => "script_not_applied",
+        ScriptEnd::NotSeen => "script_not_seen",
     };
     AuditEvent {
         at: now,
         kind,
         card: Some(card),
         actor: "chip".to_owned(),
-        detail: attempt_detail(sent),
+        detail: attempt_detail(resolution.sent),
     }
 }
 
-/// The same, for the list of attempts.
-pub(crate) fn resolution_attempt(resolution: Resolution, evidence: String, at: Timestamp) -> AttemptWrite {
-    let (outcome, sent) = match resolution {
-        Resolution::Applied(sent) => ("applied", sent),
-        Resolution::Failed(sent) => ("failed", sent),
-        Resolution::NotSeen(sent) => ("unknown", sent),
+/// The same, for the list of attempts; `heard` says which cryptogram told it.
+pub(crate) fn resolution_attempt(resolution: Resolution, heard: String, at: Timestamp) -> AttemptWrite {
+    let (outcome, meaning) = match resolution.end {
+        ScriptEnd::Applied => ("applied", ""),
+        ScriptEnd::Failed => ("failed", ""),
+        ScriptEnd::FailedUnclear => ("failed", ", which leaves open whether the PIN was changed"),
+        ScriptEnd::NotApplied => ("not_applied", ""),
+        ScriptEnd::NotSeen => ("unknown", ", which proves nothing"),
     };
     AttemptWrite::Resolved {
-        attempt: sent.attempt,
+        attempt: resolution.sent.attempt,
         outcome,
-        evidence,
+        evidence: format!("{heard}{meaning}"),
         at,
     }
 }

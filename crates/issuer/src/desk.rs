@@ -91,6 +91,7 @@ impl Desk {
             card: card.for_hsm(),
             cryptogram: None,
             pin: None,
+            new_pin: None,
         };
         let replies = self.hsm.check(vec![nothing_else]).await?;
         let reply = replies.into_iter().next().expect("one reply for one request");

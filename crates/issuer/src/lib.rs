@@ -17,6 +17,7 @@ pub mod reverse;
 pub mod unlock_pin;
 pub mod view_pin;
 
+pub mod chip_profile;
 mod chip_report;
 mod desk;
 mod pin_envelope;

@@ -109,6 +109,22 @@ impl Fault {
             Self::HsmRefused(refusal)
         }
     }
+
+    /// The same of any bad end.
+    pub(crate) fn of_hsm(error: HsmError, card: cards::CardRef) -> Self {
+        match error {
+            HsmError::Fault(fault) => fault.into(),
+            HsmError::Refused(refusal) => Self::of_card(refusal, card),
+        }
+    }
+}
+
+/// For acts that no person asks for: nothing is refused there.
+pub(crate) fn only_fault(error: ActError) -> Fault {
+    match error {
+        ActError::Fault(fault) => fault,
+        ActError::Refused(refusal) => unreachable!("no person asks here, so nothing is refused: {refusal}"),
+    }
 }
 
 impl ActError {
@@ -124,6 +140,9 @@ impl ActError {
                 | HsmRefusal::NoSuchKey
                 | HsmRefusal::KeyExists
                 | HsmRefusal::KeyBlock
+                | HsmRefusal::KeyUsage
+                | HsmRefusal::KeyCheckValue
+                | HsmRefusal::KeyUnchanged
                 | HsmRefusal::Busy),
             ) => Fault::HsmRefused(refusal).into(),
         }

@@ -30,7 +30,7 @@ pub async fn unlock_pin(desk: &Desk, request: UnlockPin, now: Timestamp) -> Resu
     }
     desk.require_untampered(&card).await?;
     let mut next = card.state.next();
-    next.unlock(card.programme.tries_max, now)
+    next.unlock(card.programme.tries_max, &card.programme.script_rules(), now)
         .map_err(Refusal::from)?;
     let detail = format!(r#"{{"channel":"{}"}}"#, request.actor.channel);
     let audit = card.audit("pin_unlocked", &request.actor, now, detail);

@@ -219,8 +219,8 @@ async fn look(directory: &Path, card: &TestCard, acknowledged: bool) -> Left {
         .unwrap();
     let queued = state
         .script
-        .queued
-        .is_some_and(|queued| queued.kind == ScriptKind::ChangePin);
+        .queued()
+        .is_some_and(|kind| kind == ScriptKind::ChangePin);
     let hsm_card = HsmCard {
         key: record.key,
         pan: record.pan,
@@ -235,6 +235,7 @@ async fn look(directory: &Path, card: &TestCard, acknowledged: bool) -> Left {
             card: hsm_card.clone(),
             cryptogram: None,
             pin: Some(pin_of),
+            new_pin: None,
         };
         let reply = bank.desk.hsm.check(vec![check]).await.unwrap().remove(0);
         if reply.expect("the record carries the HSM's MAC").pin == Some(PinVerdict::Match) {

@@ -1,8 +1,8 @@
 //! The chip data of a request, read once: what the cryptogram covers and what it says when it proves right.
 
-use cards::{ChipEvidence, Scheme};
+use cards::{ChipEvidence, Occasion, Scheme};
 use emv::cvr::Cvr;
-use emv::field55::{CryptogramKind, Field55};
+use emv::field55::{CryptogramKind, Field55, TERMINAL_DATA_LEN};
 use emv::iad::{CVN_12_18, VisaIad};
 use hsm::Cryptogram;
 
@@ -17,7 +17,8 @@ pub(super) struct Unusable;
 
 pub(super) struct ChipData {
     arqc: [u8; 8],
-    cryptogram_input: Vec<u8>,
+    terminal_data: [u8; TERMINAL_DATA_LEN],
+    iad: Vec<u8>,
     pub(super) cvr: Cvr,
     pub(super) amount_minor: u64,
     pub(super) terminal_claims_offline_pin: bool,
@@ -35,7 +36,8 @@ impl ChipData {
         let chip_agrees = field55.entry_mode.is_none_or(|mode| mode == ENTRY_MODE_CONTACT);
         Ok(Self {
             arqc: field55.cryptogram,
-            cryptogram_input: field55.cvn18_cryptogram_input(),
+            terminal_data: field55.terminal_data(),
+            iad: field55.iad.to_vec(),
             cvr: iad.cvr,
             amount_minor: bcd(&field55.amount).ok_or(Unusable)?,
             terminal_claims_offline_pin: field55
@@ -43,7 +45,11 @@ impl ChipData {
                 .is_some_and(|results| results.claims_offline_pin()),
             evidence: ChipEvidence {
                 atc: u16::from_be_bytes(field55.atc),
-                contact: entry == CardEntry::Contact && chip_agrees,
+                occasion: if entry == CardEntry::Contact && chip_agrees {
+                    Occasion::Inserted
+                } else {
+                    Occasion::Tapped
+                },
                 script_commands: iad.cvr.script_commands,
                 script_failed: iad.cvr.script_failed,
                 pin_try_limit_exceeded: iad.cvr.pin_try_limit_exceeded,
@@ -54,9 +60,9 @@ impl ChipData {
     pub(super) fn cryptogram(&self, scheme: Scheme) -> Cryptogram {
         Cryptogram {
             scheme,
-            atc: self.evidence.atc,
             arqc: self.arqc,
-            data: self.cryptogram_input.clone(),
+            data: self.terminal_data.to_vec(),
+            iad: self.iad.clone(),
         }
     }
 }

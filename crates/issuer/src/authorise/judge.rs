@@ -1,6 +1,6 @@
 //! The decision itself: a plain function of the card, the request, what the HSM found, and the moment.
 
-use cards::{CardRef, CardState, CardStatus, Resolution, ScriptKind, ScriptSent, Timestamp};
+use cards::{CardRef, CardState, CardStatus, Delivery, Resolution, ScriptEnd, ScriptSent, Timestamp};
 use hsm::{CheckReply, PinVerdict};
 use store::{AttemptWrite, AuditEvent, NewNotice};
 
@@ -14,13 +14,11 @@ pub(super) struct Judgement {
     pub(super) decision: Decision,
     /// The card's next state, when anything of it changes.
     pub(super) next: Option<CardState>,
-    /// The chip's cryptogram was right and new: it gets an answer of its own.
-    pub(super) chip_proved: bool,
     pub(super) atc: Option<u16>,
-    /// The script that rides on the answer.
-    pub(super) script: Option<ScriptSent>,
+    /// What the answer brings the chip, where its cryptogram was right and new.
+    pub(super) delivery: Option<Delivery>,
     pub(super) checked: Checked,
-    resolution: Option<Resolution>,
+    resolutions: Vec<Resolution>,
     cvr: [u8; 4],
 }
 
@@ -58,7 +56,7 @@ pub(super) fn judge(
     card: &OpenCard<'_>,
     request: &AuthorisationRequest,
     chip: &Result<Option<ChipData>, Unusable>,
-    reply: CheckReply,
+    reply: &CheckReply,
     now: Timestamp,
 ) -> Judgement {
     let outright = refused_outright(card, request, chip, now);
@@ -76,10 +74,9 @@ pub(super) fn judge(
     let mut judgement = Judgement {
         decision,
         next: None,
-        chip_proved: proved.is_some(),
         atc: proved.map(|chip| chip.evidence.atc),
-        script: None,
-        resolution: None,
+        delivery: None,
+        resolutions: Vec::new(),
         checked: Checked {
             pin: PinCheck::from(reply.pin),
             cryptogram_valid: reply.cryptogram_valid,
@@ -95,10 +92,9 @@ pub(super) fn judge(
             Some(PinVerdict::Unreadable | PinVerdict::NoReference) | None => {}
         }
         if let Some(chip) = proved {
-            judgement.resolution = next.chip_spoke(chip.evidence);
-            if next.script_for(chip.evidence).is_some() {
-                judgement.script = next.script_sent(chip.evidence.atc);
-            }
+            let rules = card.programme.script_rules();
+            judgement.resolutions = next.chip_spoke(chip.evidence, &rules, now);
+            judgement.delivery = Some(next.deliver(chip.evidence, &rules, now));
         }
         judgement.next = Some(next);
     }
@@ -106,7 +102,7 @@ pub(super) fn judge(
 }
 
 /// A right PIN with full tries and no chip leaves the card as it is: only the journal grows.
-fn moves_card(card: &OpenCard<'_>, proved: Option<&ChipData>, reply: CheckReply) -> bool {
+fn moves_card(card: &OpenCard<'_>, proved: Option<&ChipData>, reply: &CheckReply) -> bool {
     let tries_move = match reply.pin {
         Some(PinVerdict::Match) => card.state.tries.left() < card.programme.tries_max,
         Some(PinVerdict::NoMatch) => true,
@@ -119,7 +115,7 @@ fn refused_for_pin(
     card: &OpenCard<'_>,
     request: &AuthorisationRequest,
     proved: Option<&ChipData>,
-    reply: CheckReply,
+    reply: &CheckReply,
     now: Timestamp,
 ) -> Option<Decision> {
     if request.pin.is_some() {
@@ -199,14 +195,15 @@ impl Judgement {
             detail,
         }];
         events.extend(
-            self.resolution
-                .map(|resolution| resolution_audit(resolution, card, now)),
+            self.resolutions
+                .iter()
+                .map(|resolution| resolution_audit(*resolution, card, now)),
         );
-        events.extend(self.script.map(|sent| AuditEvent {
+        events.extend(self.sent().map(|sent| AuditEvent {
             at: now,
             kind: "script_sent",
             card: Some(card),
-            actor,
+            actor: actor.clone(),
             detail: attempt_detail(sent),
         }));
         events
@@ -221,29 +218,38 @@ impl Judgement {
             )
         };
         let resolved = self
-            .resolution
-            .map(|resolution| resolution_attempt(resolution, evidence(), now));
-        let sent = self.script.map(|sent| AttemptWrite::Sent {
+            .resolutions
+            .iter()
+            .map(|resolution| resolution_attempt(*resolution, evidence(), now));
+        let sent = self.sent().map(|sent| AttemptWrite::Sent {
             attempt: sent.attempt,
             kind: crate::card_status::script_name(sent.kind),
             version: sent.version,
             atc: sent.atc,
             at: now,
         });
-        resolved.into_iter().chain(sent).collect()
+        resolved.chain(sent).collect()
     }
 
     /// The cardmember hears that the chip has the PIN they know as new, not of one they replaced meanwhile.
     pub(super) fn notices(&self, card: &OpenCard<'_>, now: Timestamp) -> Vec<NewNotice> {
-        match self.resolution {
-            Some(Resolution::Applied(sent))
-                if sent.kind == ScriptKind::ChangePin && sent.version == card.state.host.version =>
-            {
-                vec![card.notice("chip_has_new_pin", now, "{}".to_owned())]
-            }
-            Some(Resolution::Applied(_) | Resolution::Failed(_) | Resolution::NotSeen(_)) | None => {
-                Vec::new()
-            }
-        }
+        self.resolutions
+            .iter()
+            .filter(|Resolution { sent, end }| {
+                *end == ScriptEnd::Applied
+                    && sent.kind.changes_pin()
+                    && sent.version == card.state.host.version
+            })
+            .map(|_| card.notice("chip_has_new_pin", now, "{}".to_owned()))
+            .collect()
+    }
+
+    /// The attempts that ride on the answer.
+    fn sent(&self) -> impl Iterator<Item = ScriptSent> {
+        let delivery = self.delivery;
+        delivery
+            .into_iter()
+            .flat_map(|delivery| [delivery.csu, delivery.script])
+            .flatten()
     }
 }

@@ -28,7 +28,8 @@ use issuer::{
 use paycrypto::{
     account::AccountDigits,
     aes_key::AesKey,
-    icc_keys::{EmvMasterKeys, IccKeyOption},
+    cvn::Cvn,
+    icc_keys::{CardKeys, IssuerKey, IssuerKeys},
     pin::Pin,
     pinblock::{TdesFormat, encipher_tdes},
     tdes_key::Tdes2Key,
@@ -298,6 +299,7 @@ pub(crate) fn programme() -> Programme {
         amount_without_pin_max_minor: 5_000,
         pin_without_chip: false,
         currency: 978,
+        script: cards::ScriptSettings::default(),
         fraud: cards::FraudRules::default(),
     }
 }
@@ -318,18 +320,20 @@ pub(crate) fn zone_pin(pan: &Pan, pin: &str) -> ZonePin {
     ZonePin {
         zone_key: key_name("zpk"),
         format: ZonePinFormat::Iso0,
+        ksn: None,
         block: block.to_vec(),
     }
 }
 
 /// The keys that the bureau writes into a card's chip.
-pub(crate) fn chip_keys(pan: &Pan) -> EmvMasterKeys {
-    let issuer = EmvMasterKeys {
-        ac: Tdes2Key::from_bytes(&IMK_AC),
-        smi: Tdes2Key::from_bytes(&IMK_SMI),
-        smc: Tdes2Key::from_bytes(&IMK_SMC),
+pub(crate) fn chip_keys(pan: &Pan) -> CardKeys {
+    let [ac, smi, smc] = [IMK_AC, IMK_SMI, IMK_SMC].map(|key| Tdes2Key::from_bytes(&key));
+    let issuer = IssuerKeys {
+        ac: IssuerKey::Tdes(&ac),
+        smi: IssuerKey::Tdes(&smi),
+        smc: IssuerKey::Tdes(&smc),
     };
-    issuer.of_card(IccKeyOption::B, &AccountDigits::from(pan), psn())
+    issuer.of_card(Cvn::Visa18, &AccountDigits::from(pan), psn()).unwrap()
 }
 
 fn new_card(programme: &Programme, pan: &Pan, pin: &str) -> NewCard {

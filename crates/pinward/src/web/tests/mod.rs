@@ -178,6 +178,7 @@ fn programme() -> Programme {
         amount_without_pin_max_minor: 5_000,
         pin_without_chip: false,
         currency: 978,
+        script: cards::ScriptSettings::default(),
         fraud: cards::FraudRules::default(),
     }
 }
