@@ -21,6 +21,7 @@ async fn batch(hsm: &impl PaymentHsm) -> Vec<CheckRequest> {
         card: card(hsm, PAN, cards::PinReference::Sealed(sealed)).await,
         cryptogram: Some(cryptogram(PAN, 5)),
         pin: Some(iso0(PAN, "1234")),
+        new_pin: None,
     };
     vec![request; BATCH]
 }

@@ -1,115 +1,219 @@
-//! Acts on chip cards: verify a cryptogram, answer it, make its script, and personalise.
+//! Acts on chip cards: verify a cryptogram, answer it, make its script, and derive the card's own keys.
 
-use cards::Scheme;
+use cards::{Psn, Scheme};
 use paycrypto::account::AccountDigits;
-use paycrypto::arpc;
-use paycrypto::cvn::Cvn;
-use paycrypto::icc_keys::{EmvMasterKeys, icc_master_key};
+use paycrypto::arpc::{IssuerAnswer, issuer_authentication_data};
+use paycrypto::cryptogram::{AcInput, AcSession};
+use paycrypto::cvn::{Cvn, ScriptMacData};
+use paycrypto::emv_key::EmvAlgorithm;
+use paycrypto::icc_keys::{CardKeys, IssuerKey, IssuerKeys, icc_master_key};
 use paycrypto::script::{PIN_UNBLOCK, ScriptContext, build_mac_only, build_pin_change};
-use paycrypto::session_keys::common_ac;
-use paycrypto::tdes_key::Tdes2Key;
-use subtle::ConstantTimeEq;
 
 use crate::keyring::KeyRing;
 use crate::pins;
 use crate::records::AuthenticCard;
 use crate::seam::{
-    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, Cryptogram, HsmRefusal, Item, KeyPurpose,
-    ScriptOrder,
+    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ChipDecision, Cryptogram, HsmRefusal, Item,
+    KeyPurpose, ScriptOrder,
 };
 
-/// Checks the record, then the cryptogram, then the PIN: each only when what comes before it was right or absent.
+/// Checks the record, then the cryptogram, then the PINs: each only when what comes before it was right or absent.
 pub(crate) fn check(keys: &KeyRing, request: &CheckRequest) -> Item<CheckReply> {
     let card = AuthenticCard::open(keys, &request.card)?;
     let cryptogram_valid = match &request.cryptogram {
-        Some(cryptogram) => Some(session_key_if_valid(keys, &card, cryptogram)?.is_some()),
+        Some(cryptogram) => Some(session_if_valid(keys, &card, cryptogram)?.is_some()),
         None => None,
     };
-    let pin = match &request.pin {
-        Some(zone_pin) if cryptogram_valid != Some(false) => Some(pins::judge(keys, &card, zone_pin)?),
-        Some(_) | None => None,
+    let (pin, new_pin) = match (&request.pin, &request.new_pin) {
+        (Some(current), Some(new)) if cryptogram_valid != Some(false) => {
+            pins::judge_change(keys, &card, current, new)?
+        }
+        (Some(current), None) if cryptogram_valid != Some(false) => {
+            (Some(pins::judge(keys, &card, current)?), None)
+        }
+        (Some(_) | None, _) => (None, None),
     };
     Ok(CheckReply {
         cryptogram_valid,
         pin,
+        new_pin,
     })
 }
 
 /// Verifies the cryptogram again and answers it.
 pub(crate) fn answer(keys: &KeyRing, request: &ChipAnswerRequest) -> Item<ChipAnswer> {
     let card = AuthenticCard::open(keys, &request.card)?;
-    let cryptogram = &request.cryptogram;
-    let session_key = session_key_if_valid(keys, &card, cryptogram)?.ok_or(HsmRefusal::CardTampered)?;
-    let script_command = match request.script {
-        Some(order) => Some(script(keys, &card, cryptogram, order)?),
-        None => None,
+    let (session, transaction) =
+        session_if_valid(keys, &card, &request.cryptogram)?.ok_or(HsmRefusal::CardTampered)?;
+    let tag_91 = |decision: &ChipDecision| {
+        let answer = IssuerAnswer {
+            response_code: decision.arc,
+            csu: decision.csu,
+            proprietary: &[],
+        };
+        issuer_authentication_data(&session, request.cryptogram.arqc, &answer)
+            .expect("no proprietary data isn't too much")
     };
-    let [c0, c1, c2, c3] = request.csu;
-    let [a0, a1, a2, a3] = arpc::method_2(&session_key, cryptogram.arqc, request.csu, &[])
-        .expect("no proprietary data isn't too much");
     Ok(ChipAnswer {
-        issuer_authentication_data: [a0, a1, a2, a3, c0, c1, c2, c3],
-        script_command,
+        issuer_authentication_data: request.decisions.iter().map(tag_91).collect(),
+        commands: script(
+            keys,
+            &card,
+            &request.cryptogram,
+            transaction.atc,
+            &request.scripts,
+        )?,
     })
 }
 
 /// The card's master keys, under the issuer's three.
-pub(crate) fn icc_keys(
+pub(crate) fn card_keys(
     keys: &KeyRing,
     account: &AccountDigits,
-    psn: cards::Psn,
+    psn: Psn,
     scheme: Scheme,
-) -> Result<EmvMasterKeys, HsmRefusal> {
-    let option = cvn(scheme).profile().icc_key;
-    let of = |purpose| Ok(icc_master_key(option, keys.tdes(purpose)?, account, psn));
-    Ok(EmvMasterKeys {
-        ac: of(KeyPurpose::IssuerCryptogram)?,
-        smi: of(KeyPurpose::IssuerScriptIntegrity)?,
-        smc: of(KeyPurpose::IssuerScriptConfidentiality)?,
-    })
+) -> Result<CardKeys, HsmRefusal> {
+    let cvn = cvn(scheme);
+    let issuer_keys = IssuerKeys {
+        ac: issuer_key(keys, cvn, IssuerKeyUse::Cryptogram)?,
+        smi: issuer_key(keys, cvn, IssuerKeyUse::Integrity)?,
+        smc: issuer_key(keys, cvn, IssuerKeyUse::Confidentiality)?,
+    };
+    let card_keys = issuer_keys.of_card(cvn, account, psn);
+    Ok(card_keys.expect("the issuer keys are of the version's algorithm"))
 }
 
+/// The cryptogram version of a chip profile.
 fn cvn(scheme: Scheme) -> Cvn {
     match scheme {
+        Scheme::VisaCvn10 => Cvn::Visa10,
         Scheme::VisaCvn18 => Cvn::Visa18,
+        Scheme::VisaCvn22 => Cvn::Visa22,
+        Scheme::MastercardCvn16 => Cvn::Mastercard16,
+        Scheme::MastercardCvn17 => Cvn::Mastercard17,
+        Scheme::MastercardCvn20 => Cvn::Mastercard20,
+        Scheme::MastercardCvn21 => Cvn::Mastercard21,
+        Scheme::InteracCvn133 => Cvn::Interac133,
+        Scheme::CcdTdes => Cvn::CcdTdes,
+        Scheme::CcdAes => Cvn::CcdAes,
+        Scheme::Emv2000 => Cvn::Emv2000,
+        Scheme::AmexUnverified => Cvn::AmexUnverified,
     }
 }
 
-/// The key that the cryptogram was made with; `None` when the cryptogram is wrong.
-fn session_key_if_valid(
-    keys: &KeyRing,
-    card: &AuthenticCard,
-    cryptogram: &Cryptogram,
-) -> Result<Option<Tdes2Key>, HsmRefusal> {
-    let profile = cvn(cryptogram.scheme).profile();
-    let issuer_key = keys.tdes(KeyPurpose::IssuerCryptogram)?;
-    let icc_key = icc_master_key(profile.icc_key, issuer_key, &card.account, card.psn);
-    let session_key = match cryptogram.scheme {
-        Scheme::VisaCvn18 => common_ac(&icc_key, cryptogram.atc),
-    };
-    let expected = session_key.retail_mac(profile.ac_padding, &cryptogram.data);
-    let valid = bool::from(expected.ct_eq(&cryptogram.arqc));
-    Ok(valid.then_some(session_key))
+/// What the issuer has a master key for, in either algorithm.
+#[derive(Clone, Copy)]
+pub(crate) enum IssuerKeyUse {
+    Cryptogram,
+    Integrity,
+    Confidentiality,
 }
 
+/// The purpose of the issuer master key of this algorithm.
+pub(crate) fn issuer_purpose(algorithm: EmvAlgorithm, key_use: IssuerKeyUse) -> KeyPurpose {
+    match (algorithm, key_use) {
+        (EmvAlgorithm::Tdes, IssuerKeyUse::Cryptogram) => KeyPurpose::IssuerCryptogram,
+        (EmvAlgorithm::Tdes, IssuerKeyUse::Integrity) => KeyPurpose::IssuerScriptIntegrity,
+        (EmvAlgorithm::Tdes, IssuerKeyUse::Confidentiality) => KeyPurpose::IssuerScriptConfidentiality,
+        (EmvAlgorithm::Aes, IssuerKeyUse::Cryptogram) => KeyPurpose::IssuerCryptogramAes,
+        (EmvAlgorithm::Aes, IssuerKeyUse::Integrity) => KeyPurpose::IssuerScriptIntegrityAes,
+        (EmvAlgorithm::Aes, IssuerKeyUse::Confidentiality) => KeyPurpose::IssuerScriptConfidentialityAes,
+    }
+}
+
+/// The issuer master key of the algorithm that the version wants.
+fn issuer_key(keys: &KeyRing, cvn: Cvn, key_use: IssuerKeyUse) -> Result<IssuerKey<'_>, HsmRefusal> {
+    let purpose = issuer_purpose(cvn.algorithm(), key_use);
+    match cvn.algorithm() {
+        EmvAlgorithm::Tdes => keys.tdes(purpose).map(IssuerKey::Tdes),
+        EmvAlgorithm::Aes => keys.aes(purpose).map(IssuerKey::Aes),
+    }
+}
+
+/// The keys that the cryptogram was made with, and what it covers; `None` when it is wrong or can't be computed.
+fn session_if_valid<'a>(
+    keys: &KeyRing,
+    card: &AuthenticCard,
+    cryptogram: &'a Cryptogram,
+) -> Result<Option<(AcSession, AcInput<'a>)>, HsmRefusal> {
+    let cvn = cvn(cryptogram.scheme);
+    let issuer_key = issuer_key(keys, cvn, IssuerKeyUse::Cryptogram)?;
+    let Some(input) = covered(cryptogram) else {
+        return Ok(None);
+    };
+    let icc_key = icc_master_key(cvn.profile().icc_key, issuer_key, &card.account, card.psn)
+        .expect("the issuer key is of the version's algorithm");
+    let session = AcSession::new(cvn, &icc_key, input.atc, input.unpredictable_number)
+        .expect("the card's key is of the version's algorithm");
+    let valid = session.verify(&input, cryptogram.arqc) == Ok(true);
+    Ok(valid.then_some((session, input)))
+}
+
+/// Takes the 33 bytes of [`Cryptogram::data`] apart. `None` for another length.
+fn covered(cryptogram: &Cryptogram) -> Option<AcInput<'_>> {
+    let data: &[u8; 33] = cryptogram.data.as_slice().try_into().ok()?;
+    let (amount, rest) = data.split_first_chunk()?;
+    let (amount_other, rest) = rest.split_first_chunk()?;
+    let (terminal_country, rest) = rest.split_first_chunk()?;
+    let (tvr, rest) = rest.split_first_chunk()?;
+    let (currency, rest) = rest.split_first_chunk()?;
+    let (date, rest) = rest.split_first_chunk()?;
+    let (transaction_type, rest) = rest.split_first()?;
+    let (unpredictable_number, rest) = rest.split_first_chunk()?;
+    let (aip, atc) = rest.split_first_chunk()?;
+    Some(AcInput {
+        amount: *amount,
+        amount_other: *amount_other,
+        terminal_country: *terminal_country,
+        tvr: *tvr,
+        currency: *currency,
+        date: *date,
+        transaction_type: *transaction_type,
+        unpredictable_number: *unpredictable_number,
+        aip: *aip,
+        atc: u16::from_be_bytes(atc.try_into().ok()?),
+        iad: &cryptogram.iad,
+    })
+}
+
+/// The commands of one script, each made for its place among them.
+///
+/// Refuses with [`HsmRefusal::Unsupported`] more than one where no public source says how a second MAC is chained.
 fn script(
     keys: &KeyRing,
     card: &AuthenticCard,
     cryptogram: &Cryptogram,
-    order: ScriptOrder,
-) -> Result<Vec<u8>, HsmRefusal> {
-    let icc_keys = icc_keys(keys, &card.account, card.psn, cryptogram.scheme)?;
-    let context = ScriptContext {
-        atc: cryptogram.atc,
-        arqc: cryptogram.arqc,
-        commands_before: 0,
-    };
-    let cvn = cvn(cryptogram.scheme);
-    match order {
-        ScriptOrder::ChangePin => {
-            let pin = pins::reference_pin(keys, card)?;
-            Ok(build_pin_change(cvn, &icc_keys, context, &pin))
-        }
-        ScriptOrder::UnblockPin => Ok(build_mac_only(cvn, &icc_keys, context, PIN_UNBLOCK).to_vec()),
+    atc: u16,
+    orders: &[ScriptOrder],
+) -> Result<Vec<Vec<u8>>, HsmRefusal> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    if orders.len() > 1 && !chains_commands(cvn(cryptogram.scheme)) {
+        return Err(HsmRefusal::Unsupported);
+    }
+    let card_keys = card_keys(keys, &card.account, card.psn, cryptogram.scheme)?;
+    let mut context = ScriptContext::first(atc, cryptogram.arqc);
+    let mut commands = Vec::with_capacity(orders.len());
+    for order in orders {
+        let command = match order {
+            ScriptOrder::ChangePin => {
+                let pin = pins::reference_pin(keys, card)?;
+                build_pin_change(&card_keys, context, &pin)
+            }
+            ScriptOrder::UnblockPin => build_mac_only(&card_keys, context, PIN_UNBLOCK),
+        };
+        context = context.after(&command);
+        commands.push(command);
+    }
+    Ok(commands)
+}
+
+/// Whether public text says how the MACs of several commands in one transaction follow from each other.
+fn chains_commands(cvn: Cvn) -> bool {
+    match cvn.profile().script_mac {
+        ScriptMacData::AtcArqc => false,
+        ScriptMacData::AtcArqcPlusCount | ScriptMacData::Nothing => true,
+        ScriptMacData::Chained => cvn.algorithm() == EmvAlgorithm::Tdes,
     }
 }

@@ -2,19 +2,24 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::sync::Arc;
 
 use cards::{PinReference, Scheme, Timestamp};
 use data_encoding::{HEXUPPER, HEXUPPER_PERMISSIVE};
 use paycrypto::aes_key::AesKey;
+use paycrypto::emv_key::EmvKey;
 use paycrypto::pinblock::{TdesFormat, encipher_tdes};
 use zeroize::Zeroizing;
 
+use crate::chip::IssuerKeyUse;
 use crate::key_material::{self, KeyMaterial};
-use crate::keyring::{KeyRing, StoredKey};
+use crate::keyring::{KeyRing, KeyValue, StoredKey};
 use crate::keystore::{KeyStore, is_key_name};
 use crate::records::AuthenticCard;
-use crate::seam::{HsmError, HsmFault, HsmRefusal, KeyInfo, KeyName, KeyPurpose, PersonalisedCard};
-use crate::{chip, key_block, pins};
+use crate::seam::{
+    HsmError, HsmFault, HsmRefusal, Ibm3624Rule, KeyInfo, KeyName, KeyPurpose, PersonalisedCard,
+};
+use crate::{chip, ibm3624, key_block, key_purpose, pins};
 
 const COMPONENTS_MIN: usize = 2;
 const COMPONENTS_MAX: usize = 9;
@@ -30,7 +35,7 @@ pub(crate) fn generate(
 ) -> Result<KeyInfo, HsmError> {
     let bytes = key_material::generate(purpose)?;
     let material = KeyMaterial::from_bytes(purpose, &bytes).ok_or(HsmRefusal::KeyBlock)?;
-    add(store, name, purpose, material, key_block::leaves(purpose), now)
+    add(store, name, purpose, material, key_purpose::leaves(purpose), now)
 }
 
 /// Puts a key exchange key together from its components.
@@ -68,7 +73,7 @@ pub(crate) fn load_components(
 pub(crate) fn export(keys: &KeyRing, name: &KeyName, under: &KeyName) -> Result<String, HsmRefusal> {
     let under = keys.aes_named(under, KeyPurpose::KeyExchange)?;
     let key = keys.by_name(name)?;
-    let may_leave = key.exportable && key_block::leaves(key.purpose);
+    let may_leave = key.present.exportable && key_purpose::leaves(key.purpose);
     may_leave
         .then(|| key_block::for_exchange(under, key))
         .ok_or(HsmRefusal::NoSuchKey)
@@ -85,17 +90,88 @@ pub(crate) fn import(
 ) -> Result<KeyInfo, HsmError> {
     let ring = store.ring();
     let under = ring.aes_named(under, KeyPurpose::KeyExchange)?;
-    let (material, exportable) =
-        key_block::from_exchange(under, purpose, block).ok_or(HsmRefusal::KeyBlock)?;
+    let (material, exportable) = key_block::from_exchange(under, purpose, block)?;
     add(store, name, purpose, material, exportable, now)
+}
+
+/// A new value of a zone's key; the one it had becomes the former one.
+pub(crate) fn replace(
+    store: &KeyStore,
+    name: &KeyName,
+    block: &str,
+    under: &KeyName,
+    kcv: Option<&str>,
+    now: Timestamp,
+) -> Result<KeyInfo, HsmError> {
+    let ring = store.ring();
+    let under = ring.aes_named(under, KeyPurpose::KeyExchange)?;
+    store.change(name, |key| {
+        if !key_purpose::of_a_zone(key.purpose) {
+            return Err(HsmRefusal::NoSuchKey);
+        }
+        let (material, exportable) = key_block::from_exchange(under, key.purpose, block)?;
+        if !kcv.is_none_or(|kcv| is_told_check_value(&material, kcv)) {
+            return Err(HsmRefusal::KeyCheckValue);
+        }
+        let mut known = std::iter::once(&key.present).chain(&key.former);
+        if known.any(|value| value.material.is_same_key(&material)) {
+            return Err(HsmRefusal::KeyUnchanged);
+        }
+        Ok(StoredKey {
+            present: KeyValue {
+                material: Arc::new(material),
+                exportable,
+                created: now,
+            },
+            former: Some(key.present.clone()),
+            ..key.clone()
+        })
+    })
+}
+
+/// Forgets the former value.
+pub(crate) fn drop_former(store: &KeyStore, name: &KeyName) -> Result<KeyInfo, HsmError> {
+    store.change(name, |key| {
+        Ok(StoredKey {
+            former: None,
+            ..key.clone()
+        })
+    })
+}
+
+/// Gives an IBM 3624 key its rule, which it keeps.
+pub(crate) fn set_ibm3624_rule(
+    store: &KeyStore,
+    name: &KeyName,
+    told: Ibm3624Rule,
+) -> Result<KeyInfo, HsmError> {
+    store.change(name, |key| {
+        if key.purpose != KeyPurpose::PinVerificationIbm3624 {
+            return Err(HsmRefusal::NoSuchKey);
+        }
+        if key.rule.as_ref().is_some_and(|rule| !rule.is(&told)) {
+            return Err(HsmRefusal::KeyExists);
+        }
+        let rule = ibm3624::Rule::new(told).ok_or(HsmRefusal::Unsupported)?;
+        Ok(StoredKey {
+            rule: Some(rule),
+            ..key.clone()
+        })
+    })
+}
+
+fn is_told_check_value(material: &KeyMaterial, kcv: &str) -> bool {
+    let told = HEXUPPER_PERMISSIVE.decode(kcv.as_bytes());
+    told.is_ok_and(|told| material.has_check_value(material.usual_check_value(), &told))
 }
 
 /// ICC master keys, and the PIN that the chip starts with.
 ///
-/// Answers [`HsmRefusal::Unsupported`] for a card whose PIN is known by its verification value only.
+/// Answers [`HsmRefusal::Unsupported`] for a card whose PIN is known by a verification value or an offset only.
 pub(crate) fn personalise(
     keys: &KeyRing,
     card: &AuthenticCard,
+    scheme: Scheme,
     under: &KeyName,
     zone_key: &KeyName,
 ) -> Result<PersonalisedCard, HsmRefusal> {
@@ -103,20 +179,22 @@ pub(crate) fn personalise(
     let zone_key = keys.tdes_named(zone_key, KeyPurpose::ZonePinTdes)?;
     let pin_block = match &card.state.host.reference {
         PinReference::None => None,
-        PinReference::Sealed(_) | PinReference::Pvv { .. } => {
+        PinReference::Sealed(_) | PinReference::Pvv { .. } | PinReference::Ibm3624 { .. } => {
             let pin = pins::reference_pin(keys, card)?;
             let fill = [0; 10];
             let block = encipher_tdes(zone_key, TdesFormat::Iso0, &pin, &card.account, &fill);
             Some(block)
         }
     };
-    let icc = chip::icc_keys(keys, &card.account, card.psn, Scheme::VisaCvn18)?;
-    let wrap = |purpose, key| key_block::for_personalisation(under, purpose, key);
+    let icc = chip::card_keys(keys, &card.account, card.psn, scheme)?;
+    let wrap = |key_use, key: &EmvKey| {
+        key_block::for_personalisation(under, chip::issuer_purpose(key.algorithm(), key_use), key)
+    };
     Ok(PersonalisedCard {
         pan: card.pan()?,
-        icc_key_ac: wrap(KeyPurpose::IssuerCryptogram, &icc.ac),
-        icc_key_smi: wrap(KeyPurpose::IssuerScriptIntegrity, &icc.smi),
-        icc_key_smc: wrap(KeyPurpose::IssuerScriptConfidentiality, &icc.smc),
+        icc_key_ac: wrap(IssuerKeyUse::Cryptogram, icc.ac()),
+        icc_key_smi: wrap(IssuerKeyUse::Integrity, icc.smi()),
+        icc_key_smc: wrap(IssuerKeyUse::Confidentiality, icc.smc()),
         pin_block,
     })
 }
@@ -142,9 +220,13 @@ fn add(
     let key = StoredKey {
         name,
         purpose,
-        material,
-        exportable,
-        created,
+        present: KeyValue {
+            material: Arc::new(material),
+            exportable,
+            created,
+        },
+        former: None,
+        rule: None,
     };
     let info = key.info();
     store.add(key)?;

@@ -1,90 +1,118 @@
-//! Key blocks at rest and in exchange: which X9.143 header a key of each purpose has, and what is taken in.
+//! Key blocks at rest and in exchange. Which X9.143 header a key has, `key_purpose` says.
 //!
-//! | purpose | usage | algorithm | mode made | modes taken in | leaves under a KEK |
-//! |---|---|---|---|---|---|
-//! | key exchange | `K1` | AES | `B` | `B` | no |
-//! | zone PIN | `P0` | TDES or AES | `B` | `B`, `N` | yes |
-//! | issuer cryptogram, script integrity, script confidentiality | `E0`, `E2`, `E1` | TDES | `X` | `X`, `N` | yes |
-//! | Visa PVV | `V2` | TDES | `V` | `V`, `C`, `N` | yes |
-//! | PIN storage, PAN storage | `P0`, `D0` | AES | `B` | none | no |
-//! | card index | `M7` | HMAC | `C` | none | no |
-//! | record MAC | `M6` | AES | `C` | none | no |
-//! | envelope identity | `S0` | elliptic curve (32-byte scalar) | `S` | none | no |
-//!
-//! At rest an optional block of numeric id, `10`, carries `NAME/PURPOSE/CREATED`: the key's name, its [`KeyPurpose`] and
-//! the milliseconds since 1970 when it came in. The block's MAC covers it, so that a file can't stand for another.
+//! At rest a key is one block, and a second one on a line of its own where its former value is still read. An optional
+//! block of numeric id, `10`, carries `NAME/PURPOSE/CREATED`: the key's name, its [`KeyPurpose`] and the milliseconds
+//! since 1970 when the value came in; behind a further `/`, the rule of an IBM 3624 key, or `former`. The block's MAC
+//! covers it, so that no file can stand for another and no former value for the present one.
+
+use std::sync::Arc;
 
 use cards::Timestamp;
+use data_encoding::HEXUPPER_PERMISSIVE;
 use paycrypto::aes_key::AesKey;
-use paycrypto::tdes_key::Tdes2Key;
+use paycrypto::emv_key::EmvKey;
 use paycrypto::tr31::header::{
-    Algorithm as WrappedAlgorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse, OptionalBlock,
+    Algorithm as WrappedAlgorithm, Exportability, Header, KeyBlockVersion, OptionalBlock,
 };
 use paycrypto::tr31::{Kbpk, UnwrappedKey, padding_len, unwrap, wrap};
 
-use crate::dice;
-use crate::key_material::{Algorithm, KeyMaterial};
-use crate::keyring::StoredKey;
-use crate::seam::{KeyName, KeyPurpose};
+use crate::key_material::{Algorithm, CheckValueMethod, KeyMaterial};
+use crate::keyring::{KeyValue, StoredKey};
+use crate::seam::{HsmRefusal, KeyName, KeyPurpose};
+use crate::{dice, ibm3624, key_purpose};
 
 const OPTIONAL_BLOCK_STORE: [u8; 2] = *b"10";
+const FORMER: &str = "former";
 
-const PURPOSES: [KeyPurpose; 12] = [
-    KeyPurpose::KeyExchange,
-    KeyPurpose::ZonePinTdes,
-    KeyPurpose::ZonePinAes,
-    KeyPurpose::IssuerCryptogram,
-    KeyPurpose::IssuerScriptIntegrity,
-    KeyPurpose::IssuerScriptConfidentiality,
-    KeyPurpose::PinVerificationVisa,
-    KeyPurpose::PinStorage,
-    KeyPurpose::PanStorage,
-    KeyPurpose::CardIndex,
-    KeyPurpose::RecordMac,
-    KeyPurpose::EnvelopeIdentity,
-];
+/// Check value of the wrapped key, and of the key that wraps it: 2 digits that say how it is computed, then hex.
+/// ANSI X9.143:2022, optional blocks.
+const OPTIONAL_BLOCK_KC_KEY_CHECK_VALUE: [u8; 2] = *b"KC";
+const OPTIONAL_BLOCK_KP_KBPK_CHECK_VALUE: [u8; 2] = *b"KP";
 
 /// A key as it lies in the key store.
 pub(crate) fn for_store(master_key: &AesKey, key: &StoredKey) -> String {
-    let StoredKey {
-        name,
-        purpose,
-        created,
-        ..
-    } = key;
-    let origin = format!("{}/{}/{}", name.0, purpose_name(*purpose), created.0);
+    let rule = key.rule.as_ref().map(ibm3624::Rule::to_text);
+    let present = value_for_store(master_key, key, &key.present, rule.as_deref());
+    match &key.former {
+        Some(former) => {
+            let former = value_for_store(master_key, key, former, Some(FORMER));
+            format!("{present}\n{former}")
+        }
+        None => present,
+    }
+}
+
+fn value_for_store(master_key: &AesKey, key: &StoredKey, value: &KeyValue, more: Option<&str>) -> String {
+    let mut origin = format!(
+        "{}/{}/{}",
+        key.name.0,
+        key_purpose::name(key.purpose),
+        value.created.0
+    );
+    if let Some(more) = more {
+        origin.push('/');
+        origin.push_str(more);
+    }
     let optional = OptionalBlock::new(OPTIONAL_BLOCK_STORE, &origin).expect("short and printable");
     let header = Header {
         optional_blocks: vec![optional],
-        ..header(*purpose, key.exportable)
+        ..header(key.purpose, value.exportable)
     };
-    wrapped(master_key, &header, key.material.expose_bytes())
+    wrapped(master_key, &header, value.material.expose_bytes())
 }
 
 /// A key out of the key store. `None` when it isn't exactly what [`for_store`] made under this master key.
-pub(crate) fn from_store(master_key: &AesKey, block: &str) -> Option<StoredKey> {
+pub(crate) fn from_store(master_key: &AesKey, content: &str) -> Option<StoredKey> {
+    let (present, former) = match content.split_once('\n') {
+        Some((present, former)) => (present, Some(former)),
+        None => (content, None),
+    };
+    let (mut key, more) = value_from_store(master_key, present)?;
+    key.rule = match (key.purpose, more.as_deref()) {
+        (KeyPurpose::PinVerificationIbm3624, Some(rule)) => Some(ibm3624::Rule::from_text(rule)?),
+        (_, None) => None,
+        (_, Some(_)) => return None,
+    };
+    if let Some(former) = former {
+        let (former, more) = value_from_store(master_key, former)?;
+        let fits = former.name == key.name
+            && former.purpose == key.purpose
+            && key_purpose::of_a_zone(key.purpose)
+            && more.as_deref() == Some(FORMER);
+        key.former = fits.then_some(Some(former.present))?;
+    }
+    Some(key)
+}
+
+/// One line of a key file: the value as a key of its own, and what stands behind its origin.
+fn value_from_store(master_key: &AesKey, block: &str) -> Option<(StoredKey, Option<String>)> {
     let UnwrappedKey { header: found, key } = unwrap(Kbpk::Aes(master_key), block).ok()?;
     let [optional] = found.optional_blocks.as_slice() else {
         return None;
     };
-    let (name, rest) = optional.data().split_once('/')?;
-    let (purpose, created) = rest.split_once('/')?;
-    let purpose = PURPOSES
+    let mut origin = optional.data().splitn(4, '/');
+    let (name, purpose, created) = (origin.next()?, origin.next()?, origin.next()?);
+    let purpose = key_purpose::ALL
         .into_iter()
-        .find(|candidate| purpose_name(*candidate) == purpose)?;
+        .find(|candidate| key_purpose::name(*candidate) == purpose)?;
     let exportable = found.exportability == Exportability::Exportable;
     let as_made = Header {
         optional_blocks: found.optional_blocks.clone(),
         ..header(purpose, exportable)
     };
     (optional.id() == OPTIONAL_BLOCK_STORE && found == as_made).then_some(())?;
-    Some(StoredKey {
+    let key = StoredKey {
         name: KeyName(name.to_owned()),
         purpose,
-        material: KeyMaterial::from_bytes(purpose, &key)?,
-        exportable,
-        created: Timestamp(created.parse().ok()?),
-    })
+        present: KeyValue {
+            material: Arc::new(KeyMaterial::from_bytes(purpose, &key)?),
+            exportable,
+            created: Timestamp(created.parse().ok()?),
+        },
+        former: None,
+        rule: None,
+    };
+    Some((key, origin.next().map(str::to_owned)))
 }
 
 /// A key for another party, under a key exchange key.
@@ -92,56 +120,73 @@ pub(crate) fn for_exchange(key_exchange_key: &AesKey, key: &StoredKey) -> String
     wrapped(
         key_exchange_key,
         &header(key.purpose, true),
-        key.material.expose_bytes(),
+        key.present.material.expose_bytes(),
     )
 }
 
-/// A card's master key for the personalisation bureau: usage of the issuer's key, and not to leave again.
+/// A card's master key for the personalisation bureau: usage and algorithm of the issuer's key, and not to leave again.
 pub(crate) fn for_personalisation(
     key_exchange_key: &AesKey,
-    purpose: KeyPurpose,
-    icc_key: &Tdes2Key,
+    issuer_purpose: KeyPurpose,
+    icc_key: &EmvKey,
 ) -> String {
-    wrapped(key_exchange_key, &header(purpose, false), icc_key.expose_bytes())
+    wrapped(
+        key_exchange_key,
+        &header(issuer_purpose, false),
+        icc_key.expose_bytes(),
+    )
 }
 
 /// A key from another party: its material, and whether it may leave again.
 ///
-/// `None` when the block isn't authentic under this key, is for another usage, algorithm or mode, carries a key of
-/// another length or strength, or the purpose takes no key from outside.
+/// Refuses with [`HsmRefusal::KeyBlock`] a block that isn't authentic under this key, or carries a key of another length
+/// or strength; with [`HsmRefusal::KeyUsage`] another usage, algorithm or mode, and every block for a purpose that takes
+/// no key from outside; with [`HsmRefusal::KeyCheckValue`] check values in the block that aren't the keys'.
 pub(crate) fn from_exchange(
     key_exchange_key: &AesKey,
     purpose: KeyPurpose,
     block: &str,
-) -> Option<(KeyMaterial, bool)> {
-    let UnwrappedKey { header: found, key } = unwrap(Kbpk::Aes(key_exchange_key), block).ok()?;
+) -> Result<(KeyMaterial, bool), HsmRefusal> {
+    let unwrapped = unwrap(Kbpk::Aes(key_exchange_key), block).map_err(|_| HsmRefusal::KeyBlock)?;
+    let UnwrappedKey { header: found, key } = unwrapped;
     let wanted = header(purpose, false);
     let fits = found.usage == wanted.usage
         && found.algorithm == wanted.algorithm
-        && modes_taken_in(purpose).contains(&found.mode_of_use);
+        && key_purpose::modes_taken_in(purpose).contains(&found.mode_of_use);
+    if !fits {
+        return Err(HsmRefusal::KeyUsage);
+    }
+    let material = KeyMaterial::from_bytes(purpose, &key).ok_or(HsmRefusal::KeyBlock)?;
+    let agrees = found.optional_blocks.iter().all(|optional| match optional.id() {
+        OPTIONAL_BLOCK_KC_KEY_CHECK_VALUE => check_value_agrees(&material, optional.data()),
+        OPTIONAL_BLOCK_KP_KBPK_CHECK_VALUE => {
+            let kbpk = AesKey::from_bytes(key_exchange_key.expose_bytes()).map(KeyMaterial::Aes);
+            kbpk.is_some_and(|kbpk| check_value_agrees(&kbpk, optional.data()))
+        }
+        _ => true,
+    });
+    if !agrees {
+        return Err(HsmRefusal::KeyCheckValue);
+    }
     let exportable = match found.exportability {
-        Exportability::Exportable | Exportability::Sensitive => leaves(purpose),
+        Exportability::Exportable | Exportability::Sensitive => key_purpose::leaves(purpose),
         Exportability::NonExportable => false,
     };
-    fits.then(|| KeyMaterial::from_bytes(purpose, &key))?
-        .map(|material| (material, exportable))
+    Ok((material, exportable))
 }
 
-/// Whether keys of this purpose may leave under a key exchange key at all.
-pub(crate) fn leaves(purpose: KeyPurpose) -> bool {
-    match purpose {
-        KeyPurpose::ZonePinTdes
-        | KeyPurpose::ZonePinAes
-        | KeyPurpose::IssuerCryptogram
-        | KeyPurpose::IssuerScriptIntegrity
-        | KeyPurpose::IssuerScriptConfidentiality
-        | KeyPurpose::PinVerificationVisa => true,
-        KeyPurpose::KeyExchange
-        | KeyPurpose::PinStorage
-        | KeyPurpose::PanStorage
-        | KeyPurpose::CardIndex
-        | KeyPurpose::RecordMac
-        | KeyPurpose::EnvelopeIdentity => false,
+/// `00` is the enciphered zero block, `01` the CMAC of one.
+fn check_value_agrees(material: &KeyMaterial, told: &str) -> bool {
+    let Some((method, value)) = told.split_at_checked(2) else {
+        return false;
+    };
+    let Ok(value) = HEXUPPER_PERMISSIVE.decode(value.as_bytes()) else {
+        return false;
+    };
+    match method {
+        "00" => material.has_check_value(CheckValueMethod::EncipheredZeros, &value),
+        "01" => material.has_check_value(CheckValueMethod::Cmac, &value),
+        _ => false,
     }
 }
 
@@ -154,92 +199,19 @@ fn wrapped(under: &AesKey, header: &Header, key: &[u8]) -> String {
 fn header(purpose: KeyPurpose, exportable: bool) -> Header {
     Header {
         version: KeyBlockVersion::D,
-        usage: usage(purpose),
+        usage: key_purpose::usage(purpose),
         algorithm: match Algorithm::of(purpose) {
             Algorithm::Tdes => WrappedAlgorithm::Tdea,
             Algorithm::Aes => WrappedAlgorithm::Aes,
             Algorithm::HmacSha256 => WrappedAlgorithm::Hmac,
             Algorithm::EcdsaP256 => WrappedAlgorithm::EllipticCurve,
         },
-        mode_of_use: mode_made(purpose),
+        mode_of_use: key_purpose::mode_made(purpose),
         key_version: *b"00",
         exportability: match exportable {
             true => Exportability::Exportable,
             false => Exportability::NonExportable,
         },
         optional_blocks: Vec::new(),
-    }
-}
-
-fn usage(purpose: KeyPurpose) -> KeyUsage {
-    match purpose {
-        KeyPurpose::KeyExchange => KeyUsage::K1_KEY_BLOCK_PROTECTION,
-        KeyPurpose::ZonePinTdes | KeyPurpose::ZonePinAes | KeyPurpose::PinStorage => {
-            KeyUsage::P0_PIN_ENCRYPTION
-        }
-        KeyPurpose::IssuerCryptogram => KeyUsage::E0_EMV_CRYPTOGRAMS,
-        KeyPurpose::IssuerScriptIntegrity => KeyUsage::E2_EMV_INTEGRITY,
-        KeyPurpose::IssuerScriptConfidentiality => KeyUsage::E1_EMV_CONFIDENTIALITY,
-        KeyPurpose::PinVerificationVisa => KeyUsage::V2_PIN_VERIFICATION_VISA_PVV,
-        KeyPurpose::PanStorage => KeyUsage::D0_DATA_ENCRYPTION,
-        KeyPurpose::CardIndex => KeyUsage::M7_HMAC,
-        KeyPurpose::RecordMac => KeyUsage::M6_CMAC,
-        KeyPurpose::EnvelopeIdentity => KeyUsage::from_code(*b"S0").expect("a letter and a digit"),
-    }
-}
-
-fn mode_made(purpose: KeyPurpose) -> ModeOfUse {
-    match purpose {
-        KeyPurpose::KeyExchange
-        | KeyPurpose::ZonePinTdes
-        | KeyPurpose::ZonePinAes
-        | KeyPurpose::PinStorage
-        | KeyPurpose::PanStorage => ModeOfUse::EncryptDecrypt,
-        KeyPurpose::IssuerCryptogram
-        | KeyPurpose::IssuerScriptIntegrity
-        | KeyPurpose::IssuerScriptConfidentiality => ModeOfUse::DeriveKeys,
-        KeyPurpose::PinVerificationVisa => ModeOfUse::VerifyOnly,
-        KeyPurpose::CardIndex | KeyPurpose::RecordMac => ModeOfUse::GenerateVerify,
-        KeyPurpose::EnvelopeIdentity => ModeOfUse::SignOnly,
-    }
-}
-
-fn modes_taken_in(purpose: KeyPurpose) -> &'static [ModeOfUse] {
-    match purpose {
-        KeyPurpose::KeyExchange => &[ModeOfUse::EncryptDecrypt],
-        KeyPurpose::ZonePinTdes | KeyPurpose::ZonePinAes => {
-            &[ModeOfUse::EncryptDecrypt, ModeOfUse::Unrestricted]
-        }
-        KeyPurpose::IssuerCryptogram
-        | KeyPurpose::IssuerScriptIntegrity
-        | KeyPurpose::IssuerScriptConfidentiality => &[ModeOfUse::DeriveKeys, ModeOfUse::Unrestricted],
-        KeyPurpose::PinVerificationVisa => &[
-            ModeOfUse::VerifyOnly,
-            ModeOfUse::GenerateVerify,
-            ModeOfUse::Unrestricted,
-        ],
-        KeyPurpose::PinStorage
-        | KeyPurpose::PanStorage
-        | KeyPurpose::CardIndex
-        | KeyPurpose::RecordMac
-        | KeyPurpose::EnvelopeIdentity => &[],
-    }
-}
-
-/// As in the configuration and on the command line (serde's kebab-case name).
-fn purpose_name(purpose: KeyPurpose) -> &'static str {
-    match purpose {
-        KeyPurpose::KeyExchange => "key-exchange",
-        KeyPurpose::ZonePinTdes => "zone-pin-tdes",
-        KeyPurpose::ZonePinAes => "zone-pin-aes",
-        KeyPurpose::IssuerCryptogram => "issuer-cryptogram",
-        KeyPurpose::IssuerScriptIntegrity => "issuer-script-integrity",
-        KeyPurpose::IssuerScriptConfidentiality => "issuer-script-confidentiality",
-        KeyPurpose::PinVerificationVisa => "pin-verification-visa",
-        KeyPurpose::PinStorage => "pin-storage",
-        KeyPurpose::PanStorage => "pan-storage",
-        KeyPurpose::CardIndex => "card-index",
-        KeyPurpose::RecordMac => "record-mac",
-        KeyPurpose::EnvelopeIdentity => "envelope-identity",
     }
 }

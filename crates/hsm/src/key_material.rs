@@ -6,15 +6,18 @@ use hmac::{Hmac, KeyInit, Mac};
 use paycrypto::aes_key::AesKey;
 use paycrypto::tdes_key::{Tdes2Key, set_odd_parity};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::dice;
 use crate::ecdh::IdentityKey;
 use crate::seam::{HsmFault, KeyPurpose};
 
+const AES_128_LEN_BYTES: usize = 16;
 const AES_256_LEN_BYTES: usize = 32;
 const TDES_2_LEN_BYTES: usize = 16;
 const HMAC_LEN_BYTES: usize = 32;
+const CHECK_VALUE_LEN_MIN_BYTES: usize = 3;
 
 /// How a key of some purpose is made and used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +35,17 @@ impl Algorithm {
             | KeyPurpose::IssuerCryptogram
             | KeyPurpose::IssuerScriptIntegrity
             | KeyPurpose::IssuerScriptConfidentiality
-            | KeyPurpose::PinVerificationVisa => Self::Tdes,
+            | KeyPurpose::PinVerificationVisa
+            | KeyPurpose::PinVerificationIbm3624
+            | KeyPurpose::ZoneMacTdes
+            | KeyPurpose::DukptBaseTdes => Self::Tdes,
             KeyPurpose::KeyExchange
             | KeyPurpose::ZonePinAes
+            | KeyPurpose::ZoneMacAes
+            | KeyPurpose::DukptBaseAes
+            | KeyPurpose::IssuerCryptogramAes
+            | KeyPurpose::IssuerScriptIntegrityAes
+            | KeyPurpose::IssuerScriptConfidentialityAes
             | KeyPurpose::PinStorage
             | KeyPurpose::PanStorage
             | KeyPurpose::RecordMac => Self::Aes,
@@ -42,6 +53,15 @@ impl Algorithm {
             KeyPurpose::EnvelopeIdentity => Self::EcdsaP256,
         }
     }
+}
+
+/// How a check value is computed, ANSI X9.24-1:2017 annex A.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckValueMethod {
+    /// "Legacy".
+    EncipheredZeros,
+    /// CMAC of one zero block.
+    Cmac,
 }
 
 /// A key with its schedule. Zeroised on drop.
@@ -81,8 +101,8 @@ impl HmacKey {
     }
 }
 
-/// Random key bytes, of the length this HSM makes for the purpose: AES-256, double-length TDES with odd parity,
-/// 32 bytes for HMAC, a P-256 scalar.
+/// Random key bytes, of the length this HSM makes for the purpose: AES-256 (AES-128 where DUKPT wants it), double-length
+/// TDES with odd parity, 32 bytes for HMAC, a P-256 scalar.
 pub(crate) fn generate(purpose: KeyPurpose) -> Result<Zeroizing<Vec<u8>>, HsmFault> {
     match Algorithm::of(purpose) {
         Algorithm::Tdes => {
@@ -90,6 +110,7 @@ pub(crate) fn generate(purpose: KeyPurpose) -> Result<Zeroizing<Vec<u8>>, HsmFau
             set_odd_parity(&mut bytes);
             Ok(bytes)
         }
+        Algorithm::Aes if purpose == KeyPurpose::DukptBaseAes => Ok(dice::secret_bytes(AES_128_LEN_BYTES)),
         Algorithm::Aes => Ok(dice::secret_bytes(AES_256_LEN_BYTES)),
         Algorithm::HmacSha256 => Ok(dice::secret_bytes(HMAC_LEN_BYTES)),
         Algorithm::EcdsaP256 => IdentityKey::generate_scalar(),
@@ -100,7 +121,8 @@ impl KeyMaterial {
     /// Takes key bytes for a purpose.
     ///
     /// Refuses: a length its algorithm doesn't have (TDES here is double-length only; key exchange keys are AES-256
-    /// only, so that none is weaker than what it wraps), a TDES key whose halves are equal but for parity, a scalar
+    /// only, so that none is weaker than what it wraps; DUKPT base derivation keys AES-128 only, see
+    /// [`paycrypto::dukpt::aes`]), a TDES key whose halves are equal but for parity, a scalar
     /// that is no P-256 key.
     pub(crate) fn from_bytes(purpose: KeyPurpose, bytes: &[u8]) -> Option<Self> {
         match Algorithm::of(purpose) {
@@ -109,8 +131,12 @@ impl KeyMaterial {
                 has_two_halves(bytes).then(|| Self::Tdes(Tdes2Key::from_bytes(bytes)))
             }
             Algorithm::Aes => {
-                let long_enough = purpose != KeyPurpose::KeyExchange || bytes.len() == AES_256_LEN_BYTES;
-                AesKey::from_bytes(bytes).filter(|_| long_enough).map(Self::Aes)
+                let right_length = match purpose {
+                    KeyPurpose::KeyExchange => bytes.len() == AES_256_LEN_BYTES,
+                    KeyPurpose::DukptBaseAes => bytes.len() == AES_128_LEN_BYTES,
+                    _ => true,
+                };
+                AesKey::from_bytes(bytes).filter(|_| right_length).map(Self::Aes)
             }
             Algorithm::HmacSha256 => HmacKey::from_bytes(bytes).map(Self::Hmac),
             Algorithm::EcdsaP256 => IdentityKey::from_scalar(bytes).map(Self::Identity),
@@ -138,6 +164,39 @@ impl KeyMaterial {
             Self::Identity(key) => digest(&SHA256, key.public()).as_ref().to_vec(),
         };
         HEXUPPER.encode(value.first_chunk::<5>().expect("a hash has 32 bytes"))
+    }
+
+    /// Whether a check value of at least 3 bytes, as far as it goes, is this key's. Only TDES and AES keys have one that
+    /// others compute too.
+    pub(crate) fn has_check_value(&self, method: CheckValueMethod, told: &[u8]) -> bool {
+        let whole = match (self, method) {
+            (Self::Tdes(key), CheckValueMethod::EncipheredZeros) => key.encrypt_block([0; 8]).to_vec(),
+            (Self::Tdes(key), CheckValueMethod::Cmac) => key.cmac(&[0; 8]).to_vec(),
+            (Self::Aes(key), CheckValueMethod::EncipheredZeros) => key.encrypt_block([0; 16]).to_vec(),
+            (Self::Aes(key), CheckValueMethod::Cmac) => key.cmac(&[0; 16]).to_vec(),
+            (Self::Hmac(_) | Self::Identity(_), _) => return false,
+        };
+        told.len() >= CHECK_VALUE_LEN_MIN_BYTES && whole.starts_with(told)
+    }
+
+    /// By which method this key's check value is told where nobody says.
+    pub(crate) fn usual_check_value(&self) -> CheckValueMethod {
+        match self {
+            Self::Tdes(_) => CheckValueMethod::EncipheredZeros,
+            Self::Aes(_) | Self::Hmac(_) | Self::Identity(_) => CheckValueMethod::Cmac,
+        }
+    }
+
+    /// Whether two values are one key: TDES keys that differ in parity alone are. In constant time.
+    pub(crate) fn is_same_key(&self, other: &Self) -> bool {
+        let value = |material: &Self| {
+            let mut bytes = Zeroizing::new(material.expose_bytes().to_vec());
+            if matches!(material, Self::Tdes(_)) {
+                set_odd_parity(&mut bytes);
+            }
+            bytes
+        };
+        value(self).ct_eq(&value(other)).into()
     }
 
     /// As the key inventory names it.

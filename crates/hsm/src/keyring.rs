@@ -8,14 +8,26 @@ use paycrypto::aes_key::AesKey;
 use paycrypto::tdes_key::Tdes2Key;
 
 use crate::ecdh::IdentityKey;
+use crate::ibm3624;
 use crate::key_material::{HmacKey, KeyMaterial};
 use crate::seam::{HsmRefusal, KeyInfo, KeyName, KeyPurpose};
 
 /// A key as the key store keeps it.
+#[derive(Clone)]
 pub(crate) struct StoredKey {
     pub(crate) name: KeyName,
     pub(crate) purpose: KeyPurpose,
-    pub(crate) material: KeyMaterial,
+    pub(crate) present: KeyValue,
+    /// The value before its last replacement, for keys of a zone: it still reads.
+    pub(crate) former: Option<KeyValue>,
+    /// By what rule it verifies, for [`KeyPurpose::PinVerificationIbm3624`].
+    pub(crate) rule: Option<ibm3624::Rule>,
+}
+
+/// One value of a key.
+#[derive(Clone)]
+pub(crate) struct KeyValue {
+    pub(crate) material: Arc<KeyMaterial>,
     /// Whether it may leave under a key exchange key.
     pub(crate) exportable: bool,
     pub(crate) created: Timestamp,
@@ -26,10 +38,18 @@ impl StoredKey {
         KeyInfo {
             name: self.name.clone(),
             purpose: self.purpose,
-            algorithm: self.material.algorithm_name().to_owned(),
-            kcv: self.material.kcv(),
-            created: self.created,
+            algorithm: self.present.material.algorithm_name().to_owned(),
+            kcv: self.present.material.kcv(),
+            created: self.present.created,
+            former_kcv: self.former.as_ref().map(|former| former.material.kcv()),
         }
+    }
+
+    /// The present value and, where there is one, the former.
+    fn values(&self) -> impl Iterator<Item = &KeyMaterial> {
+        std::iter::once(&self.present)
+            .chain(&self.former)
+            .map(|value| &*value.material)
     }
 }
 
@@ -41,10 +61,14 @@ pub(crate) struct KeyRing {
 }
 
 /// Purposes that one HSM has one key for.
-pub(crate) const SINGLE_PURPOSES: [KeyPurpose; 8] = [
+pub(crate) const SINGLE_PURPOSES: [KeyPurpose; 12] = [
     KeyPurpose::IssuerCryptogram,
     KeyPurpose::IssuerScriptIntegrity,
     KeyPurpose::IssuerScriptConfidentiality,
+    KeyPurpose::IssuerCryptogramAes,
+    KeyPurpose::IssuerScriptIntegrityAes,
+    KeyPurpose::IssuerScriptConfidentialityAes,
+    KeyPurpose::PinVerificationIbm3624,
     KeyPurpose::PinStorage,
     KeyPurpose::PanStorage,
     KeyPurpose::CardIndex,
@@ -59,6 +83,7 @@ impl KeyRing {
         (!taken).then_some(()).ok_or(HsmRefusal::KeyExists)
     }
 
+    /// Puts a key in, in the place of the one of this name if there is one.
     pub(crate) fn insert(&mut self, key: StoredKey) {
         let key = Arc::new(key);
         if SINGLE_PURPOSES.contains(&key.purpose) {
@@ -80,15 +105,27 @@ impl KeyRing {
     }
 
     /// The key of this name, if it is for this purpose.
-    fn named(&self, name: &KeyName, purpose: KeyPurpose) -> Result<&KeyMaterial, HsmRefusal> {
+    pub(crate) fn named(&self, name: &KeyName, purpose: KeyPurpose) -> Result<&StoredKey, HsmRefusal> {
         let key = self.by_name(name)?;
         let fits = key.purpose == purpose;
-        fits.then_some(&key.material).ok_or(HsmRefusal::NoSuchKey)
+        fits.then_some(key).ok_or(HsmRefusal::NoSuchKey)
     }
 
     fn single(&self, purpose: KeyPurpose) -> Result<&KeyMaterial, HsmRefusal> {
         let key = self.singles.get(&purpose).ok_or(HsmRefusal::NoSuchKey)?;
-        Ok(&key.material)
+        Ok(&key.present.material)
+    }
+
+    /// The IBM 3624 key with its rule. Answers [`HsmRefusal::NoSuchKey`] also as long as it has none.
+    pub(crate) fn ibm3624(&self) -> Result<(&Tdes2Key, &ibm3624::Rule), HsmRefusal> {
+        let key = self
+            .singles
+            .get(&KeyPurpose::PinVerificationIbm3624)
+            .ok_or(HsmRefusal::NoSuchKey)?;
+        Ok((
+            as_tdes(&key.present.material)?,
+            key.rule.as_ref().ok_or(HsmRefusal::NoSuchKey)?,
+        ))
     }
 
     /// The AES key of a purpose that has one key only.
@@ -103,12 +140,32 @@ impl KeyRing {
 
     /// A named AES key.
     pub(crate) fn aes_named(&self, name: &KeyName, purpose: KeyPurpose) -> Result<&AesKey, HsmRefusal> {
-        as_aes(self.named(name, purpose)?)
+        as_aes(&self.named(name, purpose)?.present.material)
     }
 
     /// A named TDES key.
     pub(crate) fn tdes_named(&self, name: &KeyName, purpose: KeyPurpose) -> Result<&Tdes2Key, HsmRefusal> {
-        as_tdes(self.named(name, purpose)?)
+        as_tdes(&self.named(name, purpose)?.present.material)
+    }
+
+    /// The values that a named AES key reads with: the present one first.
+    pub(crate) fn aes_readers(
+        &self,
+        name: &KeyName,
+        purpose: KeyPurpose,
+    ) -> Result<impl Iterator<Item = &AesKey>, HsmRefusal> {
+        let key = self.named(name, purpose)?;
+        Ok(key.values().filter_map(|value| as_aes(value).ok()))
+    }
+
+    /// The values that a named TDES key reads with: the present one first.
+    pub(crate) fn tdes_readers(
+        &self,
+        name: &KeyName,
+        purpose: KeyPurpose,
+    ) -> Result<impl Iterator<Item = &Tdes2Key>, HsmRefusal> {
+        let key = self.named(name, purpose)?;
+        Ok(key.values().filter_map(|value| as_tdes(value).ok()))
     }
 
     pub(crate) fn card_index(&self) -> Result<&HmacKey, HsmRefusal> {

@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `lmk` | 32 random bytes in hex, mode 0600: the key block protection key of all the others |
-//! | `NAME.key` | one key block, see `key_block` |
+//! | `NAME.key` | one key block, or two while its former value is read; see `key_block` |
 //! | `lock` | locked while an HSM has the directory open |
 //!
 //! The master key lies beside what it protects: this keeps keys apart from backups of the blocks and detects edits, but
@@ -20,7 +20,7 @@ use paycrypto::aes_key::AesKey;
 use zeroize::Zeroizing;
 
 use crate::keyring::{KeyRing, StoredKey};
-use crate::seam::{HsmError, HsmFault};
+use crate::seam::{HsmError, HsmFault, HsmRefusal, KeyInfo, KeyName};
 use crate::{dice, key_block};
 
 const MASTER_KEY_FILE: &str = "lmk";
@@ -54,8 +54,8 @@ pub(crate) struct KeyStore {
     directory: PathBuf,
     master_key: AesKey,
     ring: RwLock<Arc<KeyRing>>,
-    /// Held while a key is added.
-    adding: Mutex<()>,
+    /// Held while a key is added or changed.
+    writing: Mutex<()>,
     /// Unlocks when it is closed.
     _lock: File,
 }
@@ -81,7 +81,7 @@ impl KeyStore {
             directory: directory.to_path_buf(),
             master_key,
             ring: RwLock::new(Arc::new(ring)),
-            adding: Mutex::new(()),
+            writing: Mutex::new(()),
             _lock: lock,
         })
     }
@@ -93,14 +93,34 @@ impl KeyStore {
 
     /// Writes a key and syncs it; only then can it be used.
     ///
-    /// Refuses with [`crate::HsmRefusal::KeyExists`] as [`KeyRing::check_room_for`] does.
+    /// Refuses with [`HsmRefusal::KeyExists`] as [`KeyRing::check_room_for`] does.
     pub(crate) fn add(&self, key: StoredKey) -> Result<(), HsmError> {
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut ring = KeyRing::clone(&self.ring());
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = self.ring();
         ring.check_room_for(&key.name, key.purpose)?;
+        self.write(&ring, key)
+    }
+
+    /// Puts what `change` makes of a key in its place, in one step: the old file or the new one. Refuses an unknown name,
+    /// and whatever `change` refuses.
+    pub(crate) fn change(
+        &self,
+        name: &KeyName,
+        change: impl FnOnce(&StoredKey) -> Result<StoredKey, HsmRefusal>,
+    ) -> Result<KeyInfo, HsmError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let ring = self.ring();
+        let changed = change(ring.by_name(name)?)?;
+        let info = changed.info();
+        self.write(&ring, changed)?;
+        Ok(info)
+    }
+
+    fn write(&self, ring: &KeyRing, key: StoredKey) -> Result<(), HsmError> {
+        let mut ring = ring.clone();
         let block = key_block::for_store(&self.master_key, &key);
         let file = format!("{}.{KEY_FILE_EXTENSION}", key.name.0);
-        write_new(&self.directory, &file, block.as_bytes())
+        write_whole(&self.directory, &file, block.as_bytes())
             .map_err(|cause| HsmFault(format!("can't write the key {}: {cause}", key.name.0)))?;
         ring.insert(key);
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
@@ -160,7 +180,7 @@ fn master_key(directory: &Path, may_make: bool) -> Result<AesKey, OpenError> {
         }
         let bytes = dice::secret_bytes(MASTER_KEY_LEN_BYTES);
         let hex = Zeroizing::new(HEXLOWER.encode(&bytes));
-        write_new(directory, MASTER_KEY_FILE, hex.as_bytes()).map_err(at(&path))?;
+        write_whole(directory, MASTER_KEY_FILE, hex.as_bytes()).map_err(at(&path))?;
     }
     let mode = fs::metadata(&path).map_err(at(&path))?.permissions().mode();
     if mode & 0o077 != 0 {
@@ -185,8 +205,8 @@ fn read_key(path: &Path, master_key: &AesKey) -> Result<StoredKey, OpenError> {
     named_after.then_some(key).ok_or_else(foreign)
 }
 
-/// Writes a file that wasn't there, all of it or nothing, and syncs file and directory.
-fn write_new(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+/// Writes a file, all of it or nothing, and syncs file and directory.
+fn write_whole(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let unfinished = directory.join(format!("{name}.new"));
     let mut file = OpenOptions::new()
         .create(true)

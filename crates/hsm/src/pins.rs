@@ -3,9 +3,11 @@
 use cards::{PinReference, SealedPin};
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
+use paycrypto::dukpt;
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, decipher_tdes, iso4};
 use paycrypto::pvv::{Pvki, verify_pvv};
+use paycrypto::tdes_key::Tdes2Key;
 use subtle::ConstantTimeEq;
 
 use crate::dice;
@@ -14,8 +16,8 @@ use crate::envelopes::Envelope;
 use crate::keyring::KeyRing;
 use crate::records::AuthenticCard;
 use crate::seam::{
-    HsmRefusal, ImportPin, Item, KeyName, KeyPurpose, PinChange, PinVerdict, RevealWhich, RevealedPin,
-    SealedEnvelope, ZonePin, ZonePinFormat,
+    HsmRefusal, ImportPin, Item, KeyName, KeyPurpose, NewPinVerdict, NewZonePin, PinChange, PinVerdict,
+    RevealWhich, RevealedPin, SealedEnvelope, ZonePin, ZonePinFormat,
 };
 
 /// Compares a PIN that came from a network with the card's reference.
@@ -30,6 +32,30 @@ pub(crate) fn judge(keys: &KeyRing, card: &AuthenticCard, zone_pin: &ZonePin) ->
         }),
         None => Ok(PinVerdict::Unreadable),
     }
+}
+
+/// Compares the current PIN of an ATM's change and, only when it matches, seals the new one.
+///
+/// Everything that can be refused of the new block is refused before the comparison, which then doesn't take place: such
+/// a refusal costs no try, so it must not depend on the card's PIN (security.md A6).
+pub(crate) fn judge_change(
+    keys: &KeyRing,
+    card: &AuthenticCard,
+    current: &ZonePin,
+    new: &NewZonePin,
+) -> Item<(Option<PinVerdict>, Option<NewPinVerdict>)> {
+    let opened = open_zone_pin(keys, &new.pin, &card.account)?
+        .filter(|pin| pin.len_digits() == usize::from(new.len_digits));
+    let Some(new) = opened else {
+        return Ok((None, Some(NewPinVerdict::Unacceptable)));
+    };
+    let sealed = seal(keys, &new, &card.account)?;
+    let verdict = judge(keys, card, current)?;
+    let new_pin = match verdict {
+        PinVerdict::Match => Some(NewPinVerdict::Sealed(sealed)),
+        PinVerdict::NoMatch | PinVerdict::Unreadable | PinVerdict::NoReference => None,
+    };
+    Ok((Some(verdict), new_pin))
 }
 
 /// Re-encrypts a PIN from its zone key to the PIN storage key, for the same PAN.
@@ -120,7 +146,7 @@ pub(crate) fn reference_pin(keys: &KeyRing, card: &AuthenticCard) -> Result<Pin,
 fn sealed_reference(card: &AuthenticCard) -> Option<&SealedPin> {
     match &card.state.host.reference {
         PinReference::Sealed(sealed) => Some(sealed),
-        PinReference::None | PinReference::Pvv { .. } => None,
+        PinReference::None | PinReference::Pvv { .. } | PinReference::Ibm3624 { .. } => None,
     }
 }
 
@@ -138,29 +164,63 @@ fn matches_reference(keys: &KeyRing, card: &AuthenticCard, pin: &Pin) -> Result<
             let pvki = Pvki::new(*pvki).ok_or(HsmRefusal::Unsupported)?;
             Ok(verify_pvv(key, pvki, &card.account, pin, *pvv))
         }
+        PinReference::Ibm3624 { offset } => {
+            let (key, rule) = keys.ibm3624()?;
+            Ok(rule.verify(key, card.expose_digits(), pin, offset))
+        }
     }
 }
 
-/// `None` for every fault of the block.
+/// `None` for every fault of the block and of its key serial number. What the present value of a zone key doesn't open
+/// is tried with the former one: that a block made under the one opens under the other has a chance below 10⁻⁷.
 fn open_zone_pin(
     keys: &KeyRing,
     zone_pin: &ZonePin,
     account: &AccountDigits,
 ) -> Result<Option<Pin>, HsmRefusal> {
+    match zone_pin.format {
+        ZonePinFormat::Iso0 => open_tdes(keys, zone_pin, TdesFormat::Iso0, account),
+        ZonePinFormat::Iso3 => open_tdes(keys, zone_pin, TdesFormat::Iso3, account),
+        ZonePinFormat::Iso4 => open_aes(keys, zone_pin, account),
+    }
+}
+
+fn open_tdes(
+    keys: &KeyRing,
+    zone_pin: &ZonePin,
+    format: TdesFormat,
+    account: &AccountDigits,
+) -> Result<Option<Pin>, HsmRefusal> {
     let name = &zone_pin.zone_key;
-    let pin = match zone_pin.format {
-        ZonePinFormat::Iso0 => {
-            let key = keys.tdes_named(name, KeyPurpose::ZonePinTdes)?;
-            let block = zone_pin.block.as_slice().try_into().ok();
-            block.and_then(|block| decipher_tdes(key, TdesFormat::Iso0, block, account).ok())
+    let block = zone_pin.block.as_slice().try_into().ok();
+    let open = |key: &Tdes2Key| decipher_tdes(key, format, block?, account).ok();
+    match &zone_pin.ksn {
+        None => Ok(keys.tdes_readers(name, KeyPurpose::ZonePinTdes)?.find_map(open)),
+        Some(ksn) => {
+            let base_key = keys.tdes_named(name, KeyPurpose::DukptBaseTdes)?;
+            let ksn = ksn.as_slice().try_into().ok().map(dukpt::tdes::Ksn);
+            let key = ksn.and_then(|ksn| dukpt::tdes::pin_key(base_key, ksn));
+            Ok(key.as_ref().and_then(open))
         }
-        ZonePinFormat::Iso4 => {
-            let key = keys.aes_named(name, KeyPurpose::ZonePinAes)?;
-            let block = zone_pin.block.as_slice().try_into().ok();
-            block.and_then(|block| iso4::decipher(key, block, account).ok())
+    }
+}
+
+fn open_aes(keys: &KeyRing, zone_pin: &ZonePin, account: &AccountDigits) -> Result<Option<Pin>, HsmRefusal> {
+    let name = &zone_pin.zone_key;
+    let block = zone_pin.block.as_slice().try_into().ok();
+    let open = |key: &AesKey| iso4::decipher(key, block?, account).ok();
+    match &zone_pin.ksn {
+        None => Ok(keys.aes_readers(name, KeyPurpose::ZonePinAes)?.find_map(open)),
+        Some(ksn) => {
+            let base_key = keys.aes_named(name, KeyPurpose::DukptBaseAes)?;
+            let parts = ksn.split_first_chunk().filter(|(_, counter)| counter.len() == 4);
+            let key = parts.and_then(|(id, counter)| {
+                let counter = u32::from_be_bytes(counter.try_into().ok()?);
+                dukpt::aes::pin_key(base_key, *id, counter)
+            });
+            Ok(key.as_ref().and_then(open))
         }
-    };
-    Ok(pin)
+    }
 }
 
 fn open_new_pin(envelope: &Envelope, agreement: &Agreement, block: [u8; 16]) -> Result<Pin, HsmRefusal> {

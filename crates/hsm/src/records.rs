@@ -126,6 +126,11 @@ impl AuthenticCard {
         })
     }
 
+    /// The PAN's ASCII digits. Every call is a place an auditor will read.
+    pub(crate) fn expose_digits(&self) -> &str {
+        &self.digits
+    }
+
     /// The PAN, for the one act that gives it out (personalisation).
     pub(crate) fn pan(&self) -> Result<Pan, HsmRefusal> {
         Pan::parse(&self.digits).map_err(|_| HsmRefusal::CardTampered)

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cards::{CardKey, Pan, SealedPan, SealedPin, Timestamp};
+use cards::{CardKey, Pan, Scheme, SealedPan, SealedPin, Timestamp};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -18,8 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::seam::{
     CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, EnvelopeOffer, EnvelopeRequest, HsmCard,
-    HsmError, HsmFault, ImportPin, Item, KeyAdmin, KeyInfo, KeyName, KeyPurpose, PaymentHsm,
-    PersonalisedCard, PinChange, RevealWhich, RevealedPin, SealedEnvelope, StateMac, StateToSeal,
+    HsmError, HsmFault, Ibm3624Rule, ImportPin, Item, KeyAdmin, KeyInfo, KeyName, KeyPurpose, MessageToMac,
+    MessageWithMac, PaymentHsm, PersonalisedCard, PinChange, RevealWhich, RevealedPin, SealedEnvelope,
+    StateMac, StateToSeal,
 };
 use crate::wire::{self, LENGTH_LEN_BYTES, Request};
 
@@ -222,6 +223,14 @@ impl PaymentHsm for RemoteHsm {
         self.ask(Request::AnswerChip(requests)).await
     }
 
+    async fn make_macs(&self, messages: Vec<MessageToMac>) -> Result<Vec<Item<[u8; 8]>>, HsmFault> {
+        self.ask(Request::MakeMacs(messages)).await
+    }
+
+    async fn check_macs(&self, messages: Vec<MessageWithMac>) -> Result<Vec<Item<bool>>, HsmFault> {
+        self.ask(Request::CheckMacs(messages)).await
+    }
+
     async fn import_pins(&self, pins: Vec<ImportPin>) -> Result<Vec<Item<SealedPin>>, HsmFault> {
         self.ask(Request::ImportPins(pins)).await
     }
@@ -293,13 +302,34 @@ impl KeyAdmin for RemoteHsm {
             .await
     }
 
+    async fn replace_key(
+        &self,
+        name: KeyName,
+        block: String,
+        under: KeyName,
+        kcv: Option<String>,
+        now: Timestamp,
+    ) -> Result<KeyInfo, HsmError> {
+        self.ask(Request::ReplaceKey(name, block, under, kcv, now)).await
+    }
+
+    async fn drop_former_key(&self, name: KeyName) -> Result<KeyInfo, HsmError> {
+        self.ask(Request::DropFormerKey(name)).await
+    }
+
+    async fn set_ibm3624_rule(&self, name: KeyName, rule: Ibm3624Rule) -> Result<KeyInfo, HsmError> {
+        self.ask(Request::SetIbm3624Rule(name, rule)).await
+    }
+
     async fn personalise(
         &self,
         card: HsmCard,
+        scheme: Scheme,
         under: KeyName,
         zone_key: KeyName,
     ) -> Result<PersonalisedCard, HsmError> {
-        self.ask(Request::Personalise(card, under, zone_key)).await
+        self.ask(Request::Personalise(card, scheme, under, zone_key))
+            .await
     }
 
     async fn envelope_identity(&self) -> Result<Vec<u8>, HsmError> {

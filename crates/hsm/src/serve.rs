@@ -166,6 +166,8 @@ fn answer(hsm: &SoftwareHsm, id: u64, request: Request, out: &mut Vec<u8>) -> Re
         Request::SealStates(states) => put(out, id, hsm.seal_states(states)),
         Request::Check(requests) => put(out, id, hsm.check(requests)),
         Request::AnswerChip(requests) => put(out, id, hsm.answer_chip(requests)),
+        Request::MakeMacs(messages) => put(out, id, hsm.make_macs(messages)),
+        Request::CheckMacs(messages) => put(out, id, hsm.check_macs(messages)),
         Request::ImportPins(pins) => put(out, id, hsm.import_pins(pins)),
         Request::OpenEnvelope(request) => put(out, id, hsm.open_envelope(request)),
         Request::CreatePin(card, envelope) => put(out, id, hsm.create_pin(card, envelope)),
@@ -179,7 +181,14 @@ fn answer(hsm: &SoftwareHsm, id: u64, request: Request, out: &mut Vec<u8>) -> Re
         Request::ImportKey(name, purpose, block, under, now) => {
             put(out, id, hsm.import_key(name, purpose, block, under, now))
         }
-        Request::Personalise(card, under, zone_key) => put(out, id, hsm.personalise(card, under, zone_key)),
+        Request::ReplaceKey(name, block, under, kcv, now) => {
+            put(out, id, hsm.replace_key(name, block, under, kcv, now))
+        }
+        Request::DropFormerKey(name) => put(out, id, hsm.drop_former_key(name)),
+        Request::SetIbm3624Rule(name, rule) => put(out, id, hsm.set_ibm3624_rule(name, rule)),
+        Request::Personalise(card, scheme, under, zone_key) => {
+            put(out, id, hsm.personalise(card, scheme, under, zone_key))
+        }
         Request::EnvelopeIdentity => put(out, id, hsm.envelope_identity()),
     }
 }

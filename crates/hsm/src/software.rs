@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use cards::{CardKey, Pan, SealedPan, SealedPin, Timestamp};
+use cards::{CardKey, Pan, Scheme, SealedPan, SealedPin, Timestamp};
 
 use crate::ecdh::offer_message;
 use crate::envelopes::{Envelope, Envelopes};
@@ -11,11 +11,11 @@ use crate::keystore::{KeyStore, OpenError};
 use crate::records::{self, AuthenticCard};
 use crate::seam::{
     CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, EnvelopeOffer, EnvelopeRequest, HsmCard,
-    HsmError, HsmFault, HsmRefusal, ImportPin, Item, KeyAdmin, KeyInfo, KeyName, KeyPurpose, PaymentHsm,
-    PersonalisedCard, PinChange, PinOperation, RevealWhich, RevealedPin, SealedEnvelope, StateMac,
-    StateToSeal,
+    HsmError, HsmFault, HsmRefusal, Ibm3624Rule, ImportPin, Item, KeyAdmin, KeyInfo, KeyName, KeyPurpose,
+    MessageToMac, MessageWithMac, PaymentHsm, PersonalisedCard, PinChange, PinOperation, RevealWhich,
+    RevealedPin, SealedEnvelope, StateMac, StateToSeal,
 };
-use crate::{chip, key_admin, pins};
+use crate::{chip, key_admin, message_mac, pins};
 use paycrypto::pin::{PIN_LEN_MAX_DIGITS, PIN_LEN_MIN_DIGITS};
 
 /// A payment HSM in software, for development, pilots and closed loops.
@@ -132,6 +132,22 @@ impl PaymentHsm for SoftwareHsm {
             .collect())
     }
 
+    async fn make_macs(&self, messages: Vec<MessageToMac>) -> Result<Vec<Item<[u8; 8]>>, HsmFault> {
+        let ring = self.keys.ring();
+        Ok(messages
+            .iter()
+            .map(|message| message_mac::make(&ring, message))
+            .collect())
+    }
+
+    async fn check_macs(&self, messages: Vec<MessageWithMac>) -> Result<Vec<Item<bool>>, HsmFault> {
+        let ring = self.keys.ring();
+        Ok(messages
+            .iter()
+            .map(|message| message_mac::check(&ring, message))
+            .collect())
+    }
+
     async fn import_pins(&self, imports: Vec<ImportPin>) -> Result<Vec<Item<SealedPin>>, HsmFault> {
         let ring = self.keys.ring();
         Ok(imports.iter().map(|import| pins::import(&ring, import)).collect())
@@ -225,15 +241,35 @@ impl KeyAdmin for SoftwareHsm {
         key_admin::import(&self.keys, name, purpose, &block, &under, now)
     }
 
+    async fn replace_key(
+        &self,
+        name: KeyName,
+        block: String,
+        under: KeyName,
+        kcv: Option<String>,
+        now: Timestamp,
+    ) -> Result<KeyInfo, HsmError> {
+        key_admin::replace(&self.keys, &name, &block, &under, kcv.as_deref(), now)
+    }
+
+    async fn drop_former_key(&self, name: KeyName) -> Result<KeyInfo, HsmError> {
+        key_admin::drop_former(&self.keys, &name)
+    }
+
+    async fn set_ibm3624_rule(&self, name: KeyName, rule: Ibm3624Rule) -> Result<KeyInfo, HsmError> {
+        key_admin::set_ibm3624_rule(&self.keys, &name, rule)
+    }
+
     async fn personalise(
         &self,
         card: HsmCard,
+        scheme: Scheme,
         under: KeyName,
         zone_key: KeyName,
     ) -> Result<PersonalisedCard, HsmError> {
         let ring = self.keys.ring();
         let card = AuthenticCard::open(&ring, &card)?;
-        Ok(key_admin::personalise(&ring, &card, &under, &zone_key)?)
+        Ok(key_admin::personalise(&ring, &card, scheme, &under, &zone_key)?)
     }
 
     async fn envelope_identity(&self) -> Result<Vec<u8>, HsmError> {
@@ -243,6 +279,8 @@ impl KeyAdmin for SoftwareHsm {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use cards::{CardState, CardStatus, PinReference, Psn, Scheme};
     use data_encoding::HEXUPPER;
     use paycrypto::account::AccountDigits;
@@ -253,8 +291,8 @@ mod tests {
 
     use super::*;
     use crate::key_material::KeyMaterial;
-    use crate::keyring::StoredKey;
-    use crate::{Cryptogram, PinVerdict, ScriptOrder};
+    use crate::keyring::{KeyValue, StoredKey};
+    use crate::{ChipDecision, Cryptogram, PinVerdict, ScriptOrder};
 
     fn bytes(hex: &str) -> Vec<u8> {
         HEXUPPER.decode(hex.as_bytes()).unwrap()
@@ -265,9 +303,13 @@ mod tests {
         let key = StoredKey {
             name: KeyName(name.into()),
             purpose,
-            material: KeyMaterial::from_bytes(purpose, key).unwrap(),
-            exportable: true,
-            created: Timestamp(0),
+            present: KeyValue {
+                material: Arc::new(KeyMaterial::from_bytes(purpose, key).unwrap()),
+                exportable: true,
+                created: Timestamp(0),
+            },
+            former: None,
+            rule: None,
         };
         hsm.keys.add(key).unwrap();
     }
@@ -333,31 +375,31 @@ mod tests {
             mac,
         };
         let transaction = [
-            "000000004000",   // 9F02
-            "000000000000",   // 9F03
-            "0124",           // 9F1A
-            "8000048000",     // 95
-            "0124",           // 5F2A
-            "191105",         // 9A
-            "01",             // 9C
-            "52BF4585",       // 9F37
-            "1800",           // 82
-            "001C",           // 9F36
-            "06011203A0B800", // 9F10
+            "000000004000", // 9F02
+            "000000000000", // 9F03
+            "0124",         // 9F1A
+            "8000048000",   // 95
+            "0124",         // 5F2A
+            "191105",       // 9A
+            "01",           // 9C
+            "52BF4585",     // 9F37
+            "1800",         // 82
+            "001C",         // 9F36
         ];
         let cryptogram = Cryptogram {
             scheme: Scheme::VisaCvn18,
-            atc: 0x001C,
             arqc: bytes("7A788EA6B8A3E733").try_into().unwrap(),
             data: bytes(&transaction.concat()),
+            iad: bytes("06011203A0B800"),
         };
 
         let check = CheckRequest {
             card: card.clone(),
             cryptogram: Some(cryptogram.clone()),
             pin: None,
+            new_pin: None,
         };
-        let checked = hsm.check(vec![check]).await.unwrap()[0].unwrap();
+        let checked = hsm.check(vec![check]).await.unwrap().remove(0).unwrap();
         assert_eq!(
             (checked.cryptogram_valid, checked.pin),
             (Some(true), None::<PinVerdict>)
@@ -366,16 +408,19 @@ mod tests {
         let order = ChipAnswerRequest {
             card,
             cryptogram,
-            csu: [0; 4],
-            script: Some(ScriptOrder::ChangePin),
+            decisions: vec![ChipDecision {
+                arc: [0; 2],
+                csu: [0; 4],
+            }],
+            scripts: vec![ScriptOrder::ChangePin],
         };
         let answer = hsm.answer_chip(vec![order]).await.unwrap()[0].clone().unwrap();
         assert_eq!(
-            HEXUPPER.encode(&answer.issuer_authentication_data),
+            HEXUPPER.encode(&answer.issuer_authentication_data[0]),
             "9AF514C100000000"
         );
         assert_eq!(
-            HEXUPPER.encode(&answer.script_command.unwrap()),
+            HEXUPPER.encode(&answer.commands[0]),
             "8424000218BB221AF527377A2811D2B6EBC396A9391A22B480EF312F40"
         );
     }

@@ -8,13 +8,13 @@
 //!
 //! Answers come in the order of the requests of their connection, but a client goes by the id.
 
-use cards::{Pan, Timestamp};
+use cards::{Pan, Scheme, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::seam::{
-    CheckRequest, ChipAnswerRequest, EnvelopeRequest, HsmCard, ImportPin, KeyName, KeyPurpose, RevealWhich,
-    SealedEnvelope, StateToSeal,
+    CheckRequest, ChipAnswerRequest, EnvelopeRequest, HsmCard, Ibm3624Rule, ImportPin, KeyName, KeyPurpose,
+    MessageToMac, MessageWithMac, RevealWhich, SealedEnvelope, StateToSeal,
 };
 
 /// Longest frame, its length field not counted. A batch of 128 checks has about 60 KB.
@@ -31,6 +31,8 @@ pub(crate) enum Request {
     SealStates(Vec<StateToSeal>),
     Check(Vec<CheckRequest>),
     AnswerChip(Vec<ChipAnswerRequest>),
+    MakeMacs(Vec<MessageToMac>),
+    CheckMacs(Vec<MessageWithMac>),
     ImportPins(Vec<ImportPin>),
     OpenEnvelope(EnvelopeRequest),
     CreatePin(HsmCard, SealedEnvelope),
@@ -42,7 +44,10 @@ pub(crate) enum Request {
     LoadComponents(KeyName, Vec<String>, Timestamp),
     ExportKey(KeyName, KeyName),
     ImportKey(KeyName, KeyPurpose, String, KeyName, Timestamp),
-    Personalise(HsmCard, KeyName, KeyName),
+    ReplaceKey(KeyName, String, KeyName, Option<String>, Timestamp),
+    DropFormerKey(KeyName),
+    SetIbm3624Rule(KeyName, Ibm3624Rule),
+    Personalise(HsmCard, Scheme, KeyName, KeyName),
     EnvelopeIdentity,
 }
 

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use cards::{CardState, CardStatus, PinReference, Psn};
 use hsm::{
-    CheckReply, CheckRequest, ChipAnswerRequest, HsmCard, HsmRefusal, ImportPin, Item, PaymentHsm,
-    PinVerdict, ScriptOrder, ZonePin, ZonePinFormat,
+    CheckReply, CheckRequest, ChipAnswerRequest, ChipDecision, HsmCard, HsmRefusal, ImportPin, Item,
+    PaymentHsm, PinVerdict, ScriptOrder, ZonePin, ZonePinFormat,
 };
 use support::{OTHER_PAN, PAN, World, card, cryptogram, iso0, iso4, name, seal_pin};
 
@@ -17,6 +17,7 @@ async fn check(world: &World, card: &HsmCard, pin: ZonePin) -> Item<CheckReply> 
         card: card.clone(),
         cryptogram: None,
         pin: Some(pin),
+        new_pin: None,
     };
     world.hsm.check(vec![request]).await.unwrap().remove(0)
 }
@@ -25,6 +26,7 @@ fn verdict(verdict: PinVerdict) -> Item<CheckReply> {
     Ok(CheckReply {
         cryptogram_valid: None,
         pin: Some(verdict),
+        new_pin: None,
     })
 }
 
@@ -98,6 +100,7 @@ async fn ten_thousand_corrupted_pin_blocks_get_one_and_the_same_answer() {
             card: card.clone(),
             cryptogram: None,
             pin: Some(pin),
+            new_pin: None,
         });
     }
     let replies: HashSet<_> = world
@@ -120,7 +123,7 @@ async fn a_pin_is_looked_at_only_after_a_valid_cryptogram_where_there_is_one() {
     let mut wrong = valid.clone();
     wrong.arqc[7] ^= 1;
     let mut later = valid.clone();
-    later.atc = 6;
+    *later.data.last_mut().unwrap() ^= 3;
     let mut other_data = valid.clone();
     other_data.data[0] ^= 1;
     let requests = [valid, wrong, later, other_data, cryptogram(OTHER_PAN, 5)]
@@ -128,46 +131,58 @@ async fn a_pin_is_looked_at_only_after_a_valid_cryptogram_where_there_is_one() {
             card: card.clone(),
             cryptogram: Some(cryptogram),
             pin: Some(iso0(PAN, "1234")),
+            new_pin: None,
         })
         .to_vec();
     let replies = world.hsm.check(requests).await.unwrap();
     let refused = Ok(CheckReply {
         cryptogram_valid: Some(false),
         pin: None,
+        new_pin: None,
     });
     let accepted = Ok(CheckReply {
         cryptogram_valid: Some(true),
         pin: Some(PinVerdict::Match),
+        new_pin: None,
     });
-    assert_eq!(replies, [accepted, refused, refused, refused, refused]);
+    assert_eq!(
+        replies,
+        [
+            accepted,
+            refused.clone(),
+            refused.clone(),
+            refused.clone(),
+            refused
+        ]
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_cryptogram_is_not_answered() {
     let world = World::new().await;
     let card = world.card_with_pin(PAN, "1234").await;
-    let answer = |cryptogram, script| ChipAnswerRequest {
+    let answer = |cryptogram, scripts| ChipAnswerRequest {
         card: card.clone(),
         cryptogram,
-        csu: [0x03, 0x92, 0, 0],
-        script,
+        decisions: vec![ChipDecision {
+            arc: *b"00",
+            csu: [0x03, 0x92, 0, 0],
+        }],
+        scripts,
     };
     let mut wrong = cryptogram(PAN, 5);
     wrong.arqc[0] ^= 1;
     let requests = vec![
-        answer(wrong, Some(ScriptOrder::ChangePin)),
-        answer(cryptogram(PAN, 5), Some(ScriptOrder::UnblockPin)),
-        answer(cryptogram(PAN, 5), None),
+        answer(wrong, vec![ScriptOrder::ChangePin]),
+        answer(cryptogram(PAN, 5), vec![ScriptOrder::UnblockPin]),
+        answer(cryptogram(PAN, 5), vec![]),
     ];
     let answers = world.hsm.answer_chip(requests).await.unwrap();
     assert_eq!(answers[0], Err(HsmRefusal::CardTampered));
     let unblock = answers[1].clone().unwrap();
-    assert_eq!(
-        unblock.script_command.unwrap()[..5],
-        [0x84, 0x24, 0x00, 0x00, 0x08]
-    );
-    assert_eq!(unblock.issuer_authentication_data[4..], [0x03, 0x92, 0, 0]);
-    assert_eq!(answers[2].clone().unwrap().script_command, None);
+    assert_eq!(unblock.commands[0][..5], [0x84, 0x24, 0x00, 0x00, 0x08]);
+    assert_eq!(unblock.issuer_authentication_data[0][4..], [0x03, 0x92, 0, 0]);
+    assert!(answers[2].clone().unwrap().commands.is_empty());
 }
 
 #[tokio::test]
@@ -180,8 +195,8 @@ async fn a_pvv_reference_can_not_be_sent_to_a_chip() {
     let request = ChipAnswerRequest {
         card: card(&world.hsm, PAN, reference).await,
         cryptogram: cryptogram(PAN, 5),
-        csu: [0; 4],
-        script: Some(ScriptOrder::ChangePin),
+        decisions: vec![],
+        scripts: vec![ScriptOrder::ChangePin],
     };
     assert_eq!(
         world.hsm.answer_chip(vec![request]).await.unwrap(),
@@ -208,6 +223,7 @@ async fn a_card_record_with_any_part_edited_or_swapped_is_refused_alone() {
         card,
         cryptogram: None,
         pin: Some(iso0(PAN, "1234")),
+        new_pin: None,
     };
     let mut requests: Vec<_> = edits
         .iter()

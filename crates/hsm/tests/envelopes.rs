@@ -33,8 +33,16 @@ async fn verdict(world: &World, sealed: SealedPin, pin: &str) -> Option<PinVerdi
         card,
         cryptogram: None,
         pin: Some(iso0(PAN, pin)),
+        new_pin: None,
     };
-    world.hsm.check(vec![request]).await.unwrap()[0].unwrap().pin
+    world
+        .hsm
+        .check(vec![request])
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap()
+        .pin
 }
 
 #[tokio::test]

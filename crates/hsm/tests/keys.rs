@@ -5,13 +5,13 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use cards::{PinReference, Timestamp};
+use cards::{PinReference, Scheme, Timestamp};
 use hsm::{
     CheckRequest, HsmError, HsmRefusal, ImportPin, KeyAdmin, KeyName, KeyPurpose, OpenError, PaymentHsm,
     PinVerdict, SoftwareHsm, ZonePin, ZonePinFormat,
 };
 use paycrypto::account::AccountDigits;
-use paycrypto::icc_keys::{IccKeyOption, icc_master_key};
+use paycrypto::icc_keys::{IccKeyOption, IssuerKey, icc_master_key};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, decipher_tdes};
 use paycrypto::tdes_key::Tdes2Key;
@@ -50,6 +50,7 @@ async fn each_key_works_in_the_commands_of_its_purpose_and_in_no_other() {
     let zone_pin = |key: &KeyName, format, len| ZonePin {
         zone_key: key.clone(),
         format,
+        ksn: None,
         block: vec![0; len],
     };
     for key in world.hsm.keys().await.unwrap() {
@@ -61,12 +62,13 @@ async fn each_key_works_in_the_commands_of_its_purpose_and_in_no_other() {
                 card: card.clone(),
                 cryptogram: None,
                 pin: Some(pin.clone()),
+                new_pin: None,
             };
             let import = ImportPin {
                 pan: world.pan(),
                 pin,
             };
-            let checked = world.hsm.check(vec![check]).await.unwrap()[0];
+            let checked = world.hsm.check(vec![check]).await.unwrap().remove(0);
             let imported = world.hsm.import_pins(vec![import]).await.unwrap().remove(0);
             works.push(checked != Err(HsmRefusal::NoSuchKey));
             works.push(imported != Err(HsmRefusal::NoSuchKey));
@@ -78,7 +80,11 @@ async fn each_key_works_in_the_commands_of_its_purpose_and_in_no_other() {
             .await;
         let exported_under = world.hsm.export_key(name("zpk-tdes"), key.clone()).await;
         let exported = world.hsm.export_key(key.clone(), name("kek")).await;
-        let for_bureau = |under, zone_key| world.hsm.personalise(card.clone(), under, zone_key);
+        let for_bureau = |under, zone_key| {
+            world
+                .hsm
+                .personalise(card.clone(), Scheme::VisaCvn18, under, zone_key)
+        };
         let under = for_bureau(key.clone(), name("zpk-tdes")).await;
         let zone = for_bureau(name("kek"), key.clone()).await;
         works.push(imported.err() != Some(HsmError::Refused(HsmRefusal::NoSuchKey)));
@@ -95,7 +101,15 @@ async fn each_key_works_in_the_commands_of_its_purpose_and_in_no_other() {
             KeyPurpose::IssuerCryptogram
             | KeyPurpose::IssuerScriptIntegrity
             | KeyPurpose::IssuerScriptConfidentiality
-            | KeyPurpose::PinVerificationVisa => [0, 0, 0, 0, 0, 0, 1, 0, 0],
+            | KeyPurpose::PinVerificationVisa
+            | KeyPurpose::PinVerificationIbm3624
+            | KeyPurpose::ZoneMacTdes
+            | KeyPurpose::ZoneMacAes
+            | KeyPurpose::DukptBaseTdes
+            | KeyPurpose::DukptBaseAes
+            | KeyPurpose::IssuerCryptogramAes
+            | KeyPurpose::IssuerScriptIntegrityAes
+            | KeyPurpose::IssuerScriptConfidentialityAes => [0, 0, 0, 0, 0, 0, 1, 0, 0],
             KeyPurpose::PinStorage
             | KeyPurpose::PanStorage
             | KeyPurpose::CardIndex
@@ -296,7 +310,11 @@ async fn an_imported_block_must_fit_its_purpose_in_every_field() {
     };
     for (row, block) in bad.into_iter().enumerate() {
         let answer = import("zpk-new", KeyPurpose::ZonePinTdes, block).await;
-        assert_eq!(answer, refused(HsmRefusal::KeyBlock), "row {row}");
+        let refusal = match row {
+            0..3 => HsmRefusal::KeyUsage,
+            _ => HsmRefusal::KeyBlock,
+        };
+        assert_eq!(answer, refused(refusal), "row {row}");
     }
     let local = key_block_with(
         &Header {
@@ -308,7 +326,7 @@ async fn an_imported_block_must_fit_its_purpose_in_every_field() {
     let answer = import("storage", KeyPurpose::PinStorage, local).await;
     assert_eq!(
         answer,
-        refused(HsmRefusal::KeyBlock),
+        refused(HsmRefusal::KeyUsage),
         "local keys take nothing from outside"
     );
     let taken = import("zpk-new", KeyPurpose::ZonePinTdes, with(|_| {}, &ZPK_TDES)).await;
@@ -356,13 +374,13 @@ async fn personalisation_gives_the_cards_own_keys_and_its_first_pin() {
     let card = world.card_with_pin(PAN, "1234").await;
     let perso = world
         .hsm
-        .personalise(card, name("kek"), name("zpk-tdes"))
+        .personalise(card, Scheme::VisaCvn18, name("kek"), name("zpk-tdes"))
         .await
         .unwrap();
     let account = AccountDigits::parse(PAN).unwrap();
     let imk = Tdes2Key::from_bytes(&IMK_AC);
     let psn = cards::Psn::new(1).unwrap();
-    let expected = icc_master_key(IccKeyOption::B, &imk, &account, psn);
+    let expected = icc_master_key(IccKeyOption::B, IssuerKey::Tdes(&imk), &account, psn).unwrap();
     let unwrapped = unwrap(Kbpk::Aes(&kek()), &perso.icc_key_ac).unwrap();
     assert_eq!(unwrapped.key.as_slice(), expected.expose_bytes());
     assert_eq!(unwrapped.header.exportability, Exportability::NonExportable);
@@ -378,13 +396,16 @@ async fn a_card_without_a_pin_is_personalised_without_one_and_a_pvv_card_not_at_
     let bare = card(&world.hsm, PAN, PinReference::None).await;
     let perso = world
         .hsm
-        .personalise(bare, name("kek"), name("zpk-tdes"))
+        .personalise(bare, Scheme::VisaCvn18, name("kek"), name("zpk-tdes"))
         .await
         .unwrap();
     assert_eq!(perso.pin_block, None);
     let reference = PinReference::Pvv { pvki: 3, pvv: [0; 4] };
     let pvv = card(&world.hsm, PAN, reference).await;
-    let answer = world.hsm.personalise(pvv, name("kek"), name("zpk-tdes")).await;
+    let answer = world
+        .hsm
+        .personalise(pvv, Scheme::VisaCvn18, name("kek"), name("zpk-tdes"))
+        .await;
     assert_eq!(answer, refused(HsmRefusal::Unsupported));
 }
 
@@ -399,7 +420,8 @@ async fn everything_sealed_still_opens_after_a_restart() {
         card,
         cryptogram: None,
         pin: Some(iso0(PAN, "1234")),
+        new_pin: None,
     };
-    let reply = hsm.check(vec![request]).await.unwrap()[0].unwrap();
+    let reply = hsm.check(vec![request]).await.unwrap().remove(0).unwrap();
     assert_eq!(reply.pin, Some(PinVerdict::Match));
 }

@@ -2,8 +2,9 @@
 
 use cards::{CardKey, CardRef, Pan, Psn, SealedPan, SealedPin, Timestamp};
 use hsm::{
-    CheckRequest, ChipAnswerRequest, Cryptogram, HsmCard, ImportPin, KeyName, PersonalisedCard, PinChange,
-    RevealedPin, ScriptOrder, SealedEnvelope, StateMac, StateToSeal, ZonePin, ZonePinFormat,
+    CheckRequest, ChipAnswerRequest, Cryptogram, HsmCard, ImportPin, KeyName, MessageToMac, MessageWithMac,
+    NewPinVerdict, NewZonePin, PersonalisedCard, PinChange, RevealedPin, ScriptOrder, SealedEnvelope,
+    StateMac, StateToSeal, ZonePin, ZonePinFormat,
 };
 
 /// A byte that every secret consists of, and nothing else.
@@ -26,13 +27,14 @@ fn requests_and_answers_print_without_their_secrets() {
     let pin = ZonePin {
         zone_key: KeyName("zpk".into()),
         format: ZonePinFormat::Iso0,
+        ksn: Some(vec![SECRET; 10]),
         block: vec![SECRET; 8],
     };
     let cryptogram = Cryptogram {
         scheme: cards::Scheme::VisaCvn18,
-        atc: 1,
         arqc: [0; 8],
-        data: vec![0; 8],
+        data: vec![0; 33],
+        iad: vec![0; 7],
     };
     let sealed = SealedPin {
         kcv: [0; 5],
@@ -54,6 +56,10 @@ fn requests_and_answers_print_without_their_secrets() {
                 card: card.clone(),
                 cryptogram: Some(cryptogram.clone()),
                 pin: Some(pin.clone()),
+                new_pin: Some(NewZonePin {
+                    pin: pin.clone(),
+                    len_digits: 4,
+                }),
             }
         ),
         format!(
@@ -61,8 +67,8 @@ fn requests_and_answers_print_without_their_secrets() {
             ChipAnswerRequest {
                 card: card.clone(),
                 cryptogram,
-                csu: [0; 4],
-                script: Some(ScriptOrder::ChangePin),
+                decisions: vec![],
+                scripts: vec![ScriptOrder::ChangePin],
             }
         ),
         format!(
@@ -83,7 +89,23 @@ fn requests_and_answers_print_without_their_secrets() {
         ),
         format!("{envelope:?}"),
         format!("{:?}", RevealedPin([SECRET; 16])),
+        format!("{:?}", NewPinVerdict::Sealed(sealed.clone())),
         format!("{:?}", PinChange::Matched(sealed)),
+        format!(
+            "{:?}",
+            MessageToMac {
+                key: KeyName("zak".into()),
+                message: vec![SECRET; 40],
+            }
+        ),
+        format!(
+            "{:?}",
+            MessageWithMac {
+                key: KeyName("zak".into()),
+                message: vec![SECRET; 40],
+                mac: [SECRET; 8],
+            }
+        ),
         format!(
             "{:?}",
             PersonalisedCard {

@@ -133,7 +133,12 @@ async fn every_call_crosses_the_socket_and_comes_back_with_its_answer_or_refusal
         .unwrap();
     assert!(block.starts_with("D0112E0TX00E"));
     let perso = hsm
-        .personalise(card, support::name("kek"), support::name("zpk-tdes"))
+        .personalise(
+            card,
+            cards::Scheme::VisaCvn18,
+            support::name("kek"),
+            support::name("zpk-tdes"),
+        )
         .await
         .unwrap();
     assert!(perso.pin_block.is_some());
@@ -158,6 +163,7 @@ async fn concurrent_calls_of_many_tasks_each_get_their_own_answer() {
                     card,
                     cryptogram: None,
                     pin: Some(pin),
+                    new_pin: None,
                 };
                 let batch = vec![request; 1 + number % 5];
                 let replies = hsm.check(batch.clone()).await.unwrap();

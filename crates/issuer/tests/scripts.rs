@@ -361,7 +361,7 @@ impl<'a> Story<'a> {
         let mut known = false;
         let repeated = u32::from(self.chip.state().scripts.commands > 0);
         for insertion in 1..=4 + repeated {
-            if state.script.needs_attention {
+            if state.script.needs_attention(NOW) {
                 return;
             }
             known |= state.chip.known().is_some();

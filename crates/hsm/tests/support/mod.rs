@@ -11,7 +11,8 @@ use std::fs;
 
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use cards::{
-    CardRef, CardState, CardStatus, ChipVersion, Pan, PinReference, Psn, Scheme, SealedPin, Timestamp,
+    CardRef, CardState, CardStatus, ChipVersion, Pan, PinReference, Psn, ReportCounts, ReportKept, Scheme,
+    ScriptRules, ScriptTemplate, SealedPin, Timestamp,
 };
 use data_encoding::HEXUPPER;
 use hsm::{
@@ -20,11 +21,12 @@ use hsm::{
 };
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
-use paycrypto::icc_keys::{IccKeyOption, icc_master_key};
+use paycrypto::cryptogram::{AcInput, AcSession};
+use paycrypto::cvn::Cvn;
+use paycrypto::icc_keys::{IccKeyOption, IssuerKey, icc_master_key};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, encipher_tdes, iso4};
-use paycrypto::session_keys::common_ac;
-use paycrypto::tdes_key::{MacPadding, Tdes2Key};
+use paycrypto::tdes_key::Tdes2Key;
 use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse};
 use paycrypto::tr31::{Kbpk, padding_len, wrap};
 use sha2::{Digest, Sha256};
@@ -178,6 +180,7 @@ pub(crate) fn iso0(pan: &str, pin: &str) -> ZonePin {
     ZonePin {
         zone_key: name("zpk-tdes"),
         format: ZonePinFormat::Iso0,
+        ksn: None,
         block: encipher_tdes(&key, TdesFormat::Iso0, &pin, &account, &[0; 10]).to_vec(),
     }
 }
@@ -188,21 +191,49 @@ pub(crate) fn iso4(pan: &str, pin: &str) -> ZonePin {
     ZonePin {
         zone_key: name("zpk-aes"),
         format: ZonePinFormat::Iso4,
+        ksn: None,
         block: iso4::encipher(&key, &Pin::parse(pin).unwrap(), &account, &[3; 8]).to_vec(),
     }
 }
 
-/// A cryptogram as the chip of [`PAN`], sequence number 1, makes it.
+/// A cryptogram as the chip of this PAN, sequence number 1, makes it.
 pub(crate) fn cryptogram(pan: &str, atc: u16) -> Cryptogram {
     let account = AccountDigits::parse(pan).unwrap();
     let imk = Tdes2Key::from_bytes(&IMK_AC);
-    let icc_key = icc_master_key(IccKeyOption::B, &imk, &account, Psn::new(1).unwrap());
-    let data = b"amount, country, TVR, currency, date and the rest".to_vec();
+    let psn = Psn::new(1).unwrap();
+    let icc_key = icc_master_key(IccKeyOption::B, IssuerKey::Tdes(&imk), &account, psn).unwrap();
+    let iad = vec![0x06, 0x01, 0x12, 0x03, 0xA0, 0xB8, 0x00];
+    let input = AcInput {
+        amount: [0, 0, 0, 0, 0x40, 0],
+        amount_other: [0; 6],
+        terminal_country: [0x01, 0x24],
+        tvr: [0x80, 0, 0x04, 0x80, 0],
+        currency: [0x01, 0x24],
+        date: [0x19, 0x11, 0x05],
+        transaction_type: 1,
+        unpredictable_number: [0x52, 0xBF, 0x45, 0x85],
+        aip: [0x18, 0],
+        atc,
+        iad: &iad,
+    };
+    let session = AcSession::new(Cvn::Visa18, &icc_key, atc, input.unpredictable_number).unwrap();
+    let parts: [&[u8]; 10] = [
+        &input.amount,
+        &input.amount_other,
+        &input.terminal_country,
+        &input.tvr,
+        &input.currency,
+        &input.date,
+        &[input.transaction_type],
+        &input.unpredictable_number,
+        &input.aip,
+        &atc.to_be_bytes(),
+    ];
     Cryptogram {
         scheme: Scheme::VisaCvn18,
-        atc,
-        arqc: common_ac(&icc_key, atc).retail_mac(MacPadding::Method2, &data),
-        data,
+        arqc: session.generate(&input).unwrap(),
+        data: parts.concat(),
+        iad,
     }
 }
 
@@ -283,7 +314,16 @@ impl Device {
 /// A state whose host has PIN version 2 while the chip still holds version 1.
 pub(crate) fn changed_state(first: SealedPin, second: SealedPin) -> CardState {
     let mut state = CardState::delivered(CardStatus::Active, PinReference::Sealed(first), 3);
-    state.set_pin(second, 3);
+    let rules = ScriptRules {
+        report: ReportKept::UntilNextOnline,
+        counts: ReportCounts::Received,
+        template: ScriptTemplate::AfterFinalAc,
+        commands_max: 1,
+        attempts_max: 5,
+        expires_after_ms: 1_000,
+        unblock_by_csu: false,
+    };
+    state.set_pin(second, 3, &rules, Timestamp(0));
     assert!(matches!(
         state.chip.possible(),
         [ChipVersion {

@@ -212,7 +212,10 @@ impl Site<'_> {
         let zone_key = KeyName(larkfield::BUREAU_ZONE_KEY.to_owned());
         self.record("card_personalised", &record.key.row.to_string())
             .await?;
-        let made = self.hsm.personalise(for_hsm(&record), under, zone_key).await?;
+        let made = self
+            .hsm
+            .personalise(for_hsm(&record), programme.scheme, under, zone_key)
+            .await?;
         Ok(json!({
             "card_ref": record.key.row.to_string(),
             "pan": made.pan.expose_digits(),

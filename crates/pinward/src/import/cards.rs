@@ -103,7 +103,7 @@ fn pvv(text: &str) -> Option<NewCardPin> {
 
 fn block(text: &str, format: ZonePinFormat, zone_key: Option<&KeyName>) -> Result<NewCardPin, &'static str> {
     let (len, wanted) = match format {
-        ZonePinFormat::Iso0 => (8, "iso0: wants 16 hexadecimal digits"),
+        ZonePinFormat::Iso0 | ZonePinFormat::Iso3 => (8, "iso0 and iso3: want 16 hexadecimal digits"),
         ZonePinFormat::Iso4 => (16, "iso4: wants 32 hexadecimal digits"),
     };
     let block = HEXUPPER_PERMISSIVE
@@ -115,6 +115,7 @@ fn block(text: &str, format: ZonePinFormat, zone_key: Option<&KeyName>) -> Resul
     Ok(NewCardPin::Block(ZonePin {
         zone_key: zone_key.clone(),
         format,
+        ksn: None,
         block,
     }))
 }

@@ -342,6 +342,7 @@ async fn import(data: &Path, hsm: RemoteHsm, acquirer: &Acquirer, pins: &[String
         pin: NewCardPin::Block(ZonePin {
             zone_key: KeyName("zpk".into()),
             format: ZonePinFormat::Iso0,
+            ksn: None,
             block: acquirer
                 .zone_key()
                 .pin_block(&Pin::parse(pin).unwrap(), pan, &[0; 8]),
