@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cards::{Programme, ProgrammeId};
-use hsm::{KeyName, ZonePinFormat};
 use serde::Deserialize;
 
 use crate::web::Colour;
+
+mod host;
+
+pub(crate) use host::{HostConfig, LinkConfig, OnLate, PinFormat, ProcessingCodes, UpstreamConfig, dialect};
 
 /// Name of the configuration file in a data directory.
 pub(crate) const FILE_NAME: &str = "pinward.toml";
@@ -76,31 +79,6 @@ pub(crate) struct WebConfig {
     /// File with the token that JSON API clients present, at least 32 characters in one line. Default: none, the API
     /// answers nobody.
     pub(crate) api_token_path: Option<PathBuf>,
-}
-
-/// `[host]`: ISO 8583.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct HostConfig {
-    /// `[[host.link]]`, one per network. Default: none.
-    #[serde(default, rename = "link")]
-    pub(crate) links: Vec<LinkConfig>,
-}
-
-/// One network's link.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LinkConfig {
-    /// Names the link in logs and audit records. Required, unique.
-    pub(crate) name: String,
-    /// Address and port. Required.
-    pub(crate) listen: SocketAddr,
-    /// Message format: `ascii-1987` or `ascii-1987-aes`. Required.
-    pub(crate) dialect: String,
-    /// Name of the zone PIN key in the HSM. Required.
-    pub(crate) zone_key: KeyName,
-    /// Format of PIN blocks: `iso0` (TDES zone key) or `iso4` (AES zone key). Required.
-    pub(crate) pin_format: ZonePinFormat,
 }
 
 /// `[mail]`: how notices leave.
@@ -169,12 +147,15 @@ impl Config {
             path: path.to_owned(),
             cause: Box::new(cause),
         })?;
-        config.check().map_err(|(setting, reason)| ConfigError::Value {
-            path: path.to_owned(),
-            setting,
-            reason,
-        })?;
-        config.start_paths_at(path.parent().unwrap_or(Path::new("")));
+        let directory = path.parent().unwrap_or(Path::new(""));
+        config
+            .check(directory)
+            .map_err(|(setting, reason)| ConfigError::Value {
+                path: path.to_owned(),
+                setting,
+                reason,
+            })?;
+        config.start_paths_at(directory);
         Ok(config)
     }
 
@@ -187,7 +168,7 @@ impl Config {
         Arc::new(by_id.collect())
     }
 
-    fn check(&self) -> Result<(), (String, &'static str)> {
+    fn check(&self, directory: &Path) -> Result<(), (String, &'static str)> {
         if self.programmes.is_empty() {
             return Err(("programme".into(), "at least one is needed"));
         }
@@ -201,9 +182,7 @@ impl Config {
             return Err((format!("host.link {twice}"), "is there twice"));
         }
         for link in &self.host.links {
-            if iso8583::dialect::Dialect::named(&link.dialect).is_err() {
-                return Err((format!("host.link {}: dialect", link.name), "is none of ours"));
-            }
+            link.check(directory)?;
         }
         if !(1..=60).contains(&self.web.session_idle_minutes) {
             return Err(("web.session_idle_minutes".into(), "1 to 60"));
@@ -233,6 +212,9 @@ impl Config {
         ];
         for path in paths.into_iter().flatten() {
             *path = directory.join(&*path);
+        }
+        for link in &mut self.host.links {
+            link.start_paths_at(directory);
         }
     }
 }

@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hsm::{KeyAdmin, RemoteHsm};
+use iso8583::dialect::Dialect;
 use issuer::Desk;
 use sha2::{Digest, Sha256};
 use store::{AuditEvent, SqliteStore, Store};
@@ -19,9 +20,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use crate::config::{Config, LinkConfig, WebConfig};
+use crate::config::{self, Config, LinkConfig, UpstreamConfig, WebConfig};
 use crate::failure::Failure;
-use crate::host::{self, HostLink};
+use crate::host::{self, CloseCounts, HostLink, Inline, LinkState, ReadRoom, UpstreamSettings};
 use crate::hsm_link::HsmLink;
 use crate::outbox::{Outbox, Smtp};
 use crate::web::{self, WebSettings, WebState};
@@ -38,14 +39,17 @@ const MS_PER_MINUTE: i64 = 60_000;
 /// The ports, taken before anything else is started.
 pub(crate) struct Listeners {
     pub(crate) web: TcpListener,
-    /// In the order of the configuration.
-    pub(crate) links: Vec<TcpListener>,
+    /// In the order of the configuration; `None` for a link that connects out.
+    pub(crate) links: Vec<Option<TcpListener>>,
 }
 
 impl Listeners {
     /// Takes the ports of the configuration.
     pub(crate) fn bind(config: &Config) -> Result<Self, Failure> {
-        let link = |link: &LinkConfig| listen(link.listen, &format!("listen of host.link {}", link.name));
+        let link = |link: &LinkConfig| {
+            let setting = format!("listen of host.link {}", link.name);
+            link.listen.map(|address| listen(address, &setting)).transpose()
+        };
         Ok(Self {
             web: listen(config.web.listen, "web.listen")?,
             links: config.host.links.iter().map(link).collect::<Result<_, _>>()?,
@@ -104,11 +108,8 @@ pub(crate) async fn serve(
         clock: clock::now,
     };
     let mut web = tokio::spawn(serve_web(listeners.web, state, stopping.clone()));
-    let host_desk = Desk {
-        hsm: Arc::new(RemoteHsm::connect(&config.hsm.socket).await?),
-        ..desk.clone()
-    };
-    let (host, host_failed) = start_host(config, listeners.links, host_desk, stopping.clone())?;
+    let host_hsm = RemoteHsm::connect(&config.hsm.socket).await?;
+    let (host, host_failed) = start_host(config, listeners.links, &desk, host_hsm, stopping.clone())?;
     let outbox = Outbox {
         store,
         smtp,
@@ -198,22 +199,33 @@ fn api_token(path: &Path) -> Result<[u8; 32], Failure> {
     Ok(Sha256::digest(token).into())
 }
 
-/// Starts the ISO 8583 ports on a thread and runtime of their own, so that pages never wait behind authorisations nor
+/// Starts the ISO 8583 links on a thread and runtime of their own, so that pages never wait behind authorisations nor
 /// the other way round. Their desk has a connection to the HSM of its own for the same reason; that one's reading and
 /// writing is done by the program's other threads.
 fn start_host(
     config: &Config,
-    listeners: Vec<TcpListener>,
-    desk: Desk,
+    listeners: Vec<Option<TcpListener>>,
+    desk: &Desk,
+    hsm: RemoteHsm,
     stopping: watch::Receiver<bool>,
 ) -> Result<(JoinHandle<()>, oneshot::Receiver<Failure>), Failure> {
     let (failed, host_failed) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let links: Vec<_> = config.host.links.iter().cloned().zip(listeners).collect();
+    let desk = Desk {
+        hsm: Arc::new(hsm.clone()),
+        ..desk.clone()
+    };
+    let keys: Arc<dyn KeyAdmin> = Arc::new(hsm);
+    let read_room = Arc::default();
+    let mut links = Vec::with_capacity(listeners.len());
+    for (config, listener) in config.host.links.iter().zip(listeners) {
+        let link = host_link(config, &desk, &keys, &read_room)?;
+        links.push((Arc::new(link), listener, config.connect.clone()));
+    }
     let serve = move || {
-        if let Err(failure) = runtime.block_on(serve_links(links, &desk, stopping)) {
+        if let Err(failure) = runtime.block_on(serve_links(links, stopping)) {
             // Nobody listens any more when the desk stops at this moment.
             let _ = failed.send(failure);
         }
@@ -223,15 +235,19 @@ fn start_host(
 }
 
 async fn serve_links(
-    links: Vec<(LinkConfig, TcpListener)>,
-    desk: &Desk,
+    links: Vec<(Arc<HostLink>, Option<TcpListener>, Option<String>)>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let mut serving = tokio::task::JoinSet::new();
-    for (config, listener) in links {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        tracing::info!(link = config.name, address = %listener.local_addr()?, "ISO 8583 host");
-        serving.spawn(host::serve(listener, host_link(config, desk.clone())?));
+    for (link, listener, connect) in links {
+        tokio::spawn(host::keep_upstream(link.clone()));
+        if let Some(listener) = listener {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tracing::info!(link = &*link.name, address = %listener.local_addr()?, "ISO 8583 host");
+            serving.spawn(host::serve(listener, link));
+        } else if let Some(address) = connect {
+            serving.spawn(host::dial(address, link));
+        }
     }
     tokio::select! {
         _ = stopping.wait_for(|stopping| *stopping) => Ok(()),
@@ -239,15 +255,61 @@ async fn serve_links(
     }
 }
 
-fn host_link(config: LinkConfig, desk: Desk) -> Result<HostLink, Failure> {
+fn host_link(
+    config: &LinkConfig,
+    desk: &Desk,
+    keys: &Arc<dyn KeyAdmin>,
+    read_room: &Arc<ReadRoom>,
+) -> Result<HostLink, Failure> {
+    let refused =
+        |setting: &str, reason| Failure::BadData(format!("host.link {}: {setting}: {reason}", config.name));
+    let dialect = config::dialect(&config.dialect).map_err(|reason| refused("dialect", reason))?;
+    let inline = match &config.upstream {
+        Some(upstream) => {
+            let settings = upstream_settings(upstream, &dialect);
+            Some(Inline::new(
+                settings.map_err(|reason| refused("upstream.dialect", reason))?,
+            ))
+        }
+        None => None,
+    };
     Ok(HostLink {
-        dialect: iso8583::dialect::Dialect::named(&config.dialect)
-            .map_err(|error| Failure::BadData(error.to_string()))?,
-        name: config.name.into(),
-        zone_key: config.zone_key,
+        name: config.name.as_str().into(),
+        framing: config.framing,
+        zone_key: config.zone_key.clone(),
         pin_format: config.pin_format,
-        desk,
+        new_pin_field: config.new_pin_field.or(dialect.places().new_pin),
+        mac_key: config.mac_key.clone(),
+        key_exchange_key: config.key_exchange_key.clone(),
+        processing_codes: config.processing_codes.clone(),
+        response_codes: config.response_codes.clone(),
+        sign_on: config.sign_on,
+        dialect,
+        inline,
+        desk: desk.clone(),
+        keys: keys.clone(),
         clock: clock::now,
-        closed: Arc::default(),
+        closed: CloseCounts::default(),
+        read_room: read_room.clone(),
+        state: LinkState::default(),
+    })
+}
+
+fn upstream_settings(config: &UpstreamConfig, link: &Dialect) -> Result<UpstreamSettings, &'static str> {
+    let dialect = match &config.dialect {
+        Some(dialect) => config::dialect(dialect)?,
+        None => link.clone(),
+    };
+    Ok(UpstreamSettings {
+        address: config.address.clone(),
+        dialect,
+        framing: config.framing,
+        connections: config.connections,
+        timeout: Duration::from_millis(config.timeout_ms.into()),
+        in_flight_max: usize::try_from(config.in_flight_max).unwrap_or(usize::MAX),
+        on_late: config.on_late,
+        stand_in_amount_max_minor: config.stand_in_amount_max_minor.unwrap_or_default(),
+        mark_field: config.mark_field,
+        tell_declines: config.tell_declines,
     })
 }

@@ -73,7 +73,7 @@ impl Demo {
         let addresses = self.addresses(config.as_ref())?;
         let listeners = Listeners {
             web: listen(addresses.web, "--web")?,
-            links: vec![listen(addresses.host, "--host")?],
+            links: vec![Some(listen(addresses.host, "--host")?)],
         };
         // The sandbox is a process of its own and takes these itself, a moment later.
         drop((
@@ -87,7 +87,7 @@ impl Demo {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let configured_host = config
             .and_then(|config| config.host.links.first())
-            .map(|link| link.listen);
+            .and_then(|link| link.listen);
         let configured_mail = match config {
             Some(config) => Some(mail_address(config)?),
             None => None,
@@ -114,7 +114,7 @@ impl Demo {
         config.mail.smtp_host = reachable(addresses.mail).ip().to_string();
         config.mail.smtp_port = addresses.mail.port();
         if let Some(link) = config.host.links.first_mut() {
-            link.listen = addresses.host;
+            link.listen = Some(addresses.host);
         }
         config.host.links.truncate(1);
         issuer::tell_simulators(&self.data, reachable(addresses.web), reachable(addresses.host))?;

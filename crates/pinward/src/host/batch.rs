@@ -1,147 +1,318 @@
-//! All requests that one read brought, decided together and answered in order.
+//! All messages that one read brought, decided together and answered in order.
 
-use std::ops::Range;
+use std::sync::Arc;
 
 use iso8583::build::MessageBuilder;
-use iso8583::framing::{FrameReader, Framing};
+use iso8583::dialect::NetworkAct;
 use iso8583::message::Message;
-use iso8583::mti::{
-    MTI_0100_AUTHORISATION_REQUEST, MTI_0200_FINANCIAL_REQUEST, MTI_0400_REVERSAL_REQUEST,
-    MTI_0420_REVERSAL_ADVICE, MTI_0800_NETWORK_REQUEST,
-};
+use iso8583::mti::{Class, Function, MTI_0800_NETWORK_REQUEST};
 use iso8583::response_code::{
-    RESPONSE_00_APPROVED, RESPONSE_12_INVALID_TRANSACTION, RESPONSE_96_SYSTEM_MALFUNCTION,
+    RESPONSE_00_APPROVED, RESPONSE_91_ISSUER_INOPERATIVE, RESPONSE_96_SYSTEM_MALFUNCTION,
 };
-use issuer::authorise::{AuthorisationAnswer, AuthorisationRequest, authorise};
-use issuer::reverse::{Reversal, reverse};
+use issuer::authorise::{AuthorisationAnswer, AuthorisationRequest, Decision, authorise};
+use issuer::reverse::{Reversal, ReversalOutcome, reverse};
+use store::AuditEvent;
 
-use super::request::NotARequest;
-use super::{CloseReason, HostLink, answer, request};
+use super::answers::Answers;
+use super::conversation::Listener;
+use super::frames::Frames;
+use super::inline::{Inline, Passed};
+use super::network::{self, KeyChange, Management};
+use super::outgoing::Outgoing;
+use super::refused::Refused;
+use super::{CloseReason, HostLink, answer, dial, mac, request};
 
-/// Network management codes (DE70) that are answered: sign-on, sign-off, echo.
-const NETWORK_CODES: [&[u8]; 3] = [b"001", b"002", b"301"];
-
-/// Buffers of one connection, kept between batches.
+/// Answers one connection.
 pub(super) struct Batch<'l> {
     link: &'l HostLink,
-    frames: Vec<u8>,
-    ranges: Vec<Range<usize>>,
-    answers: Vec<u8>,
+    outgoing: Arc<Outgoing>,
+    answers: Answers,
+    journal: Vec<AuditEvent>,
 }
 
 /// What a message asks.
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the largest")]
 enum Asked {
     Authorisation(AuthorisationRequest),
     Reversal(Box<Reversal>),
-    /// Answered at once with this code.
-    Nothing([u8; 2]),
+    KeyChange(KeyChange),
+    /// Network management that is done.
+    Done,
+    /// Not for the desk: the issuer's own host decides.
+    NotJudged,
+    Refused(Refused),
 }
 
 /// What was decided about it.
 enum Decided {
-    Authorisation(AuthorisationAnswer),
-    Code([u8; 2]),
+    /// With whether money moves, which is the issuer's own host's to decide on an inline link.
+    Authorisation(AuthorisationAnswer, bool),
+    Reversal(ReversalOutcome),
+    /// A new key's check value.
+    KeyChanged(String),
+    Done,
+    NotJudged,
+    Refused(Refused),
+    Fault([u8; 2]),
 }
 
 impl<'l> Batch<'l> {
-    pub(super) fn new(link: &'l HostLink) -> Self {
+    pub(super) fn new(link: &'l HostLink, outgoing: Arc<Outgoing>) -> Self {
         Self {
             link,
-            frames: Vec::new(),
-            ranges: Vec::new(),
-            answers: Vec::new(),
+            outgoing,
+            answers: Answers::default(),
+            journal: Vec::new(),
         }
     }
+}
 
-    /// Takes every whole frame. Answers why the connection must end after those are answered, if it must.
-    pub(super) fn gather(&mut self, reader: &mut FrameReader) -> Option<CloseReason> {
-        self.frames.clear();
-        self.ranges.clear();
-        loop {
-            match reader.next_frame() {
-                Ok(Some(frame)) => {
-                    let begin = self.frames.len();
-                    self.frames.extend_from_slice(frame);
-                    self.ranges.push(begin..self.frames.len());
+impl Listener for Batch<'_> {
+    /// Answers what came, in order, up to the first frame that is no request. After such a frame the connection must end.
+    async fn hear(&mut self, frames: &Frames) -> Option<CloseReason> {
+        let mut messages = Vec::with_capacity(frames.len());
+        let mut faults = Vec::with_capacity(frames.len());
+        let mut end = None;
+        for frame in frames.iter() {
+            match Message::parse_readable(frame, &self.link.dialect) {
+                Ok((message, fault)) if message.mti().response().is_some() => {
+                    messages.push(message);
+                    faults.push(fault.map(Refused::Unreadable));
                 }
-                Ok(None) => return None,
-                Err(_) => return Some(CloseReason::BadFrame),
+                Ok((message, None)) if self.link.sign_on && is_network_answer(&message) => {
+                    end = dial::hear_sign_on(self.link, &message);
+                }
+                Ok(_) | Err(_) => end = Some(CloseReason::BadMessage),
+            }
+            if end.is_some() {
+                break;
             }
         }
+        // What follows a new key may be under it already.
+        let (mut messages, mut faults) = (&messages[..], &faults[..]);
+        while !messages.is_empty() {
+            let brings_key = |message| self.link.dialect.network_act(message) == Some(NetworkAct::KeyChange);
+            let until = messages
+                .iter()
+                .position(brings_key)
+                .map_or(messages.len(), |at| at + 1);
+            let (now, later) = messages.split_at(until);
+            let (faults_now, faults_later) = faults.split_at(until);
+            self.answer(now, faults_now).await;
+            (messages, faults) = (later, faults_later);
+        }
+        end
     }
+}
 
-    /// Whether no whole frame was gathered.
-    pub(super) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
+fn is_network_answer(message: &Message<'_>) -> bool {
+    message.mti().class() == Class::NetworkManagement && message.mti().function() == Function::Response
+}
 
-    /// Decides what was gathered, in order, up to the first frame that is no request, and gives the bytes to send. After
-    /// such a frame the connection must end.
-    pub(super) async fn answer(&mut self) -> (&[u8], Option<CloseReason>) {
-        self.answers.clear();
-        let messages: Vec<Message<'_>> = self
-            .ranges
-            .iter()
-            .map_while(|range| Message::parse(self.frames.get(range.clone())?, &self.link.dialect).ok())
-            .take_while(is_request)
-            .collect();
-        let end = (messages.len() < self.ranges.len()).then_some(CloseReason::BadMessage);
-        let asked = messages.iter().map(|message| asked(message, self.link)).collect();
-        let decided = decide(asked, self.link).await;
+impl Batch<'_> {
+    async fn answer(&mut self, messages: &[Message<'_>], faults: &[Option<Refused>]) {
+        let mut asked = Vec::with_capacity(messages.len());
+        let macs = mac::check(messages, self.link).await;
+        for ((message, fault), mac) in messages.iter().zip(faults).zip(macs) {
+            asked.push(match fault.or(mac) {
+                Some(refused) => Asked::Refused(refused),
+                None => self.asked(message).unwrap_or_else(Asked::Refused),
+            });
+        }
+        let decided = self.decide(asked).await;
+        let recorded = self.record(messages, &decided).await;
         let mut builder = MessageBuilder::new(&self.link.dialect, MTI_0800_NETWORK_REQUEST);
         for (message, decided) in messages.iter().zip(decided) {
-            write_answer(&mut builder, message, &decided, &mut self.answers);
+            let decided = match decided {
+                Decided::Refused(_) | Decided::KeyChanged(_) | Decided::Done if !recorded => {
+                    Decided::Fault(RESPONSE_96_SYSTEM_MALFUNCTION)
+                }
+                decided => decided,
+            };
+            self.write_answer(&mut builder, message, decided);
         }
-        (&self.answers, end)
+        self.answers.send(self.link, Some(&self.outgoing)).await;
     }
-}
 
-fn is_request(message: &Message<'_>) -> bool {
-    message.mti().response().is_some()
-}
-
-fn asked(message: &Message<'_>, link: &HostLink) -> Asked {
-    let mti = message.mti().first_sent();
-    let read = if mti == MTI_0100_AUTHORISATION_REQUEST || mti == MTI_0200_FINANCIAL_REQUEST {
-        request::authorisation(message, link).map(Asked::Authorisation)
-    } else if mti == MTI_0400_REVERSAL_REQUEST || mti == MTI_0420_REVERSAL_ADVICE {
-        request::reversal(message, link).map(|reversal| Asked::Reversal(Box::new(reversal)))
-    } else if mti == MTI_0800_NETWORK_REQUEST {
-        let known = message
-            .field(70)
-            .is_some_and(|code| NETWORK_CODES.contains(&code));
-        Ok(Asked::Nothing(if known {
-            RESPONSE_00_APPROVED
-        } else {
-            RESPONSE_12_INVALID_TRANSACTION
-        }))
-    } else {
-        Ok(Asked::Nothing(RESPONSE_12_INVALID_TRANSACTION))
-    };
-    read.unwrap_or_else(|NotARequest(code)| Asked::Nothing(code))
-}
-
-/// Runs of authorisations are decided together; a reversal waits for those before it and goes before those after.
-async fn decide(asked: Vec<Asked>, link: &HostLink) -> Vec<Decided> {
-    let mut decided = Vec::with_capacity(asked.len());
-    let mut run = Vec::new();
-    let mut places = Vec::new();
-    for each in asked {
-        match each {
-            Asked::Authorisation(request) => {
-                run.push(request);
-                places.push(decided.len());
-                decided.push(Decided::Code(RESPONSE_96_SYSTEM_MALFUNCTION));
+    fn asked(&mut self, message: &Message<'_>) -> Result<Asked, Refused> {
+        let link = self.link;
+        let mti = message.mti();
+        match (mti.class(), mti.function()) {
+            (Class::NetworkManagement, Function::Request) => {
+                let now = (link.clock)();
+                Ok(match network::manage(message, link, now, &mut self.journal)? {
+                    Management::Done => Asked::Done,
+                    Management::KeyChange(change) => Asked::KeyChange(change),
+                })
             }
-            Asked::Reversal(reversal) => {
-                finish_run(&mut run, &mut places, &mut decided, link).await;
-                decided.push(Decided::Code(take_back(&reversal, link).await));
+            (Class::Authorisation | Class::Financial, function) => {
+                if link.is_signed_off() && function == Function::Request {
+                    return Err(Refused::SignedOff);
+                }
+                match request::transaction(message, link)? {
+                    Some(transaction) => {
+                        request::authorisation(message, transaction, link).map(Asked::Authorisation)
+                    }
+                    None if link.inline.is_some() && message.field(52).is_none() => Ok(Asked::NotJudged),
+                    None => Err(Refused::NotServed),
+                }
             }
-            Asked::Nothing(code) => decided.push(Decided::Code(code)),
+            (Class::Reversal, _) => {
+                request::reversal(message, link).map(|reversal| Asked::Reversal(Box::new(reversal)))
+            }
+            (
+                Class::FileAction
+                | Class::Reconciliation
+                | Class::Administrative
+                | Class::FeeCollection
+                | Class::NetworkManagement,
+                _,
+            ) => match link.inline {
+                Some(_) if mti.class() != Class::NetworkManagement => Ok(Asked::NotJudged),
+                Some(_) | None => Err(Refused::NotServed),
+            },
         }
     }
-    finish_run(&mut run, &mut places, &mut decided, link).await;
-    decided
+
+    /// Runs of authorisations are decided together; a reversal waits for those before it and goes before those after.
+    async fn decide(&mut self, asked: Vec<Asked>) -> Vec<Decided> {
+        let mut decided = Vec::with_capacity(asked.len());
+        let mut run = Vec::new();
+        let mut places = Vec::new();
+        for each in asked {
+            match each {
+                Asked::Authorisation(request) => {
+                    run.push(request);
+                    places.push(decided.len());
+                    decided.push(Decided::Fault(RESPONSE_96_SYSTEM_MALFUNCTION));
+                }
+                Asked::Reversal(reversal) => {
+                    finish_run(&mut run, &mut places, &mut decided, self.link).await;
+                    decided.push(take_back(&reversal, self.link).await);
+                }
+                Asked::KeyChange(change) => {
+                    finish_run(&mut run, &mut places, &mut decided, self.link).await;
+                    decided.push(self.change_key(change).await);
+                }
+                Asked::Done => decided.push(Decided::Done),
+                Asked::NotJudged => decided.push(Decided::NotJudged),
+                Asked::Refused(refused) => decided.push(Decided::Refused(refused)),
+            }
+        }
+        finish_run(&mut run, &mut places, &mut decided, self.link).await;
+        decided
+    }
+
+    async fn change_key(&mut self, change: KeyChange) -> Decided {
+        let now = (self.link.clock)();
+        match network::change_key(change, self.link, now, &mut self.journal).await {
+            Ok(Ok(check_value)) => Decided::KeyChanged(check_value),
+            Ok(Err(refused)) => Decided::Refused(refused),
+            Err(fault) => {
+                tracing::error!(%fault, link = &*self.link.name, "a key can't be changed");
+                Decided::Fault(answer::fault_code(&fault))
+            }
+        }
+    }
+
+    /// Puts refusals and network management on record. Whether that is durable.
+    async fn record(&mut self, messages: &[Message<'_>], decided: &[Decided]) -> bool {
+        let now = (self.link.clock)();
+        let refusals = messages
+            .iter()
+            .zip(decided)
+            .filter_map(|(message, decided)| match decided {
+                Decided::Refused(refused) => Some(refused.on_record(message, self.link, now)),
+                Decided::Authorisation(..)
+                | Decided::Reversal(_)
+                | Decided::KeyChanged(_)
+                | Decided::Done
+                | Decided::NotJudged
+                | Decided::Fault(_) => None,
+            });
+        self.journal.extend(refusals);
+        if self.journal.is_empty() {
+            return true;
+        }
+        let recorded = self
+            .link
+            .desk
+            .store
+            .append_audit(std::mem::take(&mut self.journal))
+            .await;
+        if let Err(fault) = &recorded {
+            tracing::error!(%fault, link = &*self.link.name, "refusals can't be put on record");
+        }
+        recorded.is_ok()
+    }
+
+    fn write_answer(&mut self, builder: &mut MessageBuilder<'_>, message: &Message<'_>, decided: Decided) {
+        let link = self.link;
+        let decided = match (&link.inline, decided) {
+            (Some(inline), decided) => match self.pass_on(inline, builder, message, decided) {
+                Some(decided) => decided,
+                None => return,
+            },
+            (None, decided) => decided,
+        };
+        builder.reset(message.mti().response().expect("only requests are answered"));
+        let built = match &decided {
+            Decided::Authorisation(answer, _) => answer::authorisation(builder, link, message, answer),
+            Decided::Reversal(outcome) => answer::plain(
+                builder,
+                message,
+                link.code_of(message, &answer::reversal_code(*outcome)),
+            ),
+            Decided::KeyChanged(check_value) => network::key_changed(builder, link, message, check_value),
+            Decided::Done => answer::plain(builder, message, link.code_of(message, &RESPONSE_00_APPROVED)),
+            Decided::NotJudged => answer::plain(
+                builder,
+                message,
+                link.code_of(message, &RESPONSE_91_ISSUER_INOPERATIVE),
+            ),
+            Decided::Refused(refused) => {
+                answer::plain(builder, message, link.code_of(message, &refused.code()))
+            }
+            Decided::Fault(code) => answer::plain(builder, message, link.code_of(message, code)),
+        };
+        built.expect("echoed fields fit the dialect that they were read in, and ours are made for it");
+        self.answers.add(None, link, builder);
+    }
+
+    /// Passes on what the issuer's own host decides. `Some`: what it doesn't, to be answered here.
+    fn pass_on(
+        &mut self,
+        inline: &Inline,
+        builder: &mut MessageBuilder<'_>,
+        message: &Message<'_>,
+        decided: Decided,
+    ) -> Option<Decided> {
+        let answer = match decided {
+            Decided::Authorisation(answer, true) if answer.decision == Decision::Approved => Some(answer),
+            Decided::Authorisation(answer, moves_money) => {
+                if moves_money {
+                    let code = self.link.decision_code(message, answer.decision);
+                    inline.tell_decline(message, &answer, code);
+                }
+                return Some(Decided::Authorisation(answer, moves_money));
+            }
+            Decided::Reversal(ReversalOutcome::Accepted) | Decided::NotJudged => None,
+            decided @ (Decided::Reversal(_)
+            | Decided::KeyChanged(_)
+            | Decided::Done
+            | Decided::Refused(_)
+            | Decided::Fault(_)) => return Some(decided),
+        };
+        let passed = Passed {
+            to: self.outgoing.clone(),
+            frame: message.frame().into(),
+            decided: answer.map(Box::new),
+        };
+        if let Err(passed) = inline.pass_on(self.link, message, passed) {
+            inline.answer_unpassed(self.link, passed, builder, &mut self.answers);
+        }
+        None
+    }
 }
 
 async fn finish_run(
@@ -160,14 +331,17 @@ async fn finish_run(
     };
     match authorise(&link.desk, run, (link.clock)()).await {
         Ok(answers) => {
-            for (place, answer) in places.iter().zip(answers) {
-                put(*place, Decided::Authorisation(answer));
+            for ((place, request), answer) in places.iter().zip(run.iter()).zip(answers) {
+                put(
+                    *place,
+                    Decided::Authorisation(answer, !request.transaction.is_pin_service()),
+                );
             }
         }
         Err(fault) => {
             tracing::error!(%fault, link = &*link.name, requests = run.len(), "requests can't be decided");
             for place in places.iter() {
-                put(*place, Decided::Code(answer::fault_code(&fault)));
+                put(*place, Decided::Fault(answer::fault_code(&fault)));
             }
         }
     }
@@ -175,29 +349,12 @@ async fn finish_run(
     places.clear();
 }
 
-async fn take_back(reversal: &Reversal, link: &HostLink) -> [u8; 2] {
+async fn take_back(reversal: &Reversal, link: &HostLink) -> Decided {
     match reverse(&link.desk, reversal, (link.clock)()).await {
-        Ok(outcome) => answer::reversal_code(outcome),
+        Ok(outcome) => Decided::Reversal(outcome),
         Err(fault) => {
             tracing::error!(%fault, link = &*link.name, "a reversal can't be taken");
-            answer::fault_code(&fault)
+            Decided::Fault(answer::fault_code(&fault))
         }
     }
-}
-
-fn write_answer(
-    builder: &mut MessageBuilder<'_>,
-    request: &Message<'_>,
-    decided: &Decided,
-    out: &mut Vec<u8>,
-) {
-    builder.reset(request.mti().response().expect("only requests were gathered"));
-    let built = match decided {
-        Decided::Authorisation(answer) => answer::authorisation(builder, request, answer),
-        Decided::Code(code) => answer::plain(builder, request, *code),
-    };
-    built.expect("echoed fields fit the dialect that they were read in, and ours are made for it");
-    Framing::Binary2
-        .append(out, |out| builder.write_to(out))
-        .expect("an answer is far below the longest message");
 }

@@ -20,6 +20,8 @@ pub(crate) enum CloseReason {
     /// The peer doesn't read its answers.
     SlowReader,
     TooManyConnections,
+    /// The network doesn't agree to our sign-on, or doesn't answer it.
+    SignOnRefused,
 }
 
 impl CloseReason {
@@ -29,7 +31,7 @@ impl CloseReason {
     }
 }
 
-const REASONS: [CloseReason; 8] = [
+const REASONS: [CloseReason; 9] = [
     CloseReason::PeerClosed,
     CloseReason::PeerGone,
     CloseReason::Idle,
@@ -38,6 +40,7 @@ const REASONS: [CloseReason; 8] = [
     CloseReason::BadMessage,
     CloseReason::SlowReader,
     CloseReason::TooManyConnections,
+    CloseReason::SignOnRefused,
 ];
 
 /// How many connections of a link ended, by reason.

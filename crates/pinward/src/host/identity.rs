@@ -1,56 +1,54 @@
 //! What tells one ISO 8583 message from another (invariant I4).
 //!
-//! Identity: transmission time (DE7), trace number (DE11), then a hash over acquirer (DE32), both and message class:
-//! just what DE90 of a reversal repeats. Time and trace come first because both count up, so that rows arrive nearly in
-//! key order; scattered over the pages of their second, each would have a page written for itself. Content: a hash over the fields
-//! that a repeat must repeat.
+//! Identity: transmission time (DE7; in 1993 local time, DE12), trace number (DE11), then a hash over acquirer (DE32), both
+//! and message class: just what a reversal repeats of its original. An advice has its function hashed too, as it may
+//! share all of that with the request that it completes. Time and trace come first because both count up, so that rows
+//! arrive nearly in key order; scattered over the pages of their second, each would have a page written for itself.
+//! Content: a hash over the fields that a repeat must repeat.
 
+use iso8583::dialect::Dialect;
 use iso8583::message::Message;
-use iso8583::mti::Mti;
-use iso8583::original_data::{OriginalData, institution};
+use iso8583::mti::{Class, Function};
+use iso8583::original_data::OriginalData;
 use issuer::authorise::MessageIdentity;
 use sha2::{Digest, Sha256};
 
-const CONTENT_FIELDS: [u8; 17] = [2, 3, 4, 7, 11, 14, 22, 23, 32, 35, 37, 41, 42, 49, 52, 55, 90];
+const CONTENT_FIELDS: [u8; 18] = [2, 3, 4, 7, 11, 14, 22, 23, 32, 35, 37, 41, 42, 49, 52, 55, 56, 90];
 
-/// The identity of a received message; `None` when DE7 or DE11 is missing or DE32 is too long.
-pub(super) fn identify(message: &Message<'_>) -> Option<MessageIdentity> {
-    let acquirer = institution(message.field(32).unwrap_or_default())?;
-    let transmitted = message.field(7)?.try_into().ok()?;
-    let trace = message.field(11)?.try_into().ok()?;
+/// The identity of a received message; `None` when DE7 (1993: DE12) or DE11 is missing or DE32 is too long.
+pub(super) fn identify(message: &Message<'_>, dialect: &Dialect) -> Option<MessageIdentity> {
+    let itself = OriginalData::of(message.mti(), dialect, |number| message.field(number))?;
     let mut content = Sha256::new();
     for number in CONTENT_FIELDS {
         if let Some(value) = message.field(number) {
-            content.update([number]);
-            content.update(
-                u16::try_from(value.len())
-                    .expect("a frame has at most 4,096 bytes")
-                    .to_be_bytes(),
-            );
+            let len = u16::try_from(value.len()).expect("a field has at most 999 bytes");
+            let [high, low] = len.to_be_bytes();
+            content.update([number, high, low]);
             content.update(value);
         }
     }
     Some(MessageIdentity {
-        identity: identity(acquirer, transmitted, trace, message.mti()),
+        identity: original(&itself),
         content: content.finalize().into(),
     })
 }
 
-/// The identity of the message that a reversal's DE90 names.
+/// The identity of the message that a reversal names.
 pub(super) fn original(data: &OriginalData) -> [u8; 16] {
-    identity(data.acquirer, data.transmitted, data.trace, data.mti)
-}
-
-fn identity(acquirer: [u8; 11], transmitted: [u8; 10], trace: [u8; 6], mti: Mti) -> [u8; 16] {
-    let [_version, class, _function, _origin] = mti.digits();
+    let [_version, class, function, _origin] = data.mti.digits();
+    let is_advice = matches!(data.mti.class(), Class::Authorisation | Class::Financial)
+        && data.mti.function() == Function::Advice;
     let mut hash = Sha256::new();
-    hash.update(acquirer);
-    hash.update(transmitted);
-    hash.update(trace);
+    hash.update(data.acquirer);
+    hash.update(data.transmitted);
+    hash.update(data.trace);
     hash.update([class]);
+    if is_advice {
+        hash.update([function]);
+    }
     let hash: [u8; 32] = hash.finalize().into();
     let mut identity = [0; 16];
-    let bcd = [&transmitted[..], &trace[..]]
+    let bcd = [&data.transmitted[..], &data.trace[..]]
         .into_iter()
         .flat_map(|digits| digits.chunks_exact(2))
         .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | (digit & 0x0F)));

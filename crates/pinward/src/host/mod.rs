@@ -3,56 +3,124 @@
 //! One task per connection: read what is there, decide all of it as one batch, write all answers at once. While a
 //! batch is being decided, the next one gathers in the socket; that is the whole back-pressure. A peer that sends
 //! garbage or stalls costs its own connection only, with a counted reason.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `dial` | links that connect out to their network |
+//! | `conversation`, `frames`, `outgoing` | one connection: bytes in, bytes out, limits |
+//! | `batch` | what one read brought, from messages to answers |
+//! | `request`, `identity` | a message, read as what the desk is asked |
+//! | `network` | sign-on, sign-off, echo, key change |
+//! | `answer`, `answers`, `refused` | response codes, answers, refusals on record |
+//! | `inline` | the way to the issuer's own host |
 
 mod answer;
+mod answers;
 mod batch;
 mod closing;
+mod conversation;
+mod dial;
+mod frames;
 mod identity;
+mod inline;
+mod mac;
+mod network;
+mod outgoing;
+mod refused;
 mod request;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use cards::Timestamp;
-use hsm::{KeyName, ZonePinFormat};
+use hsm::{KeyAdmin, KeyName};
 use iso8583::dialect::Dialect;
-use iso8583::framing::{FrameReader, Framing};
+use iso8583::framing::Framing;
+use iso8583::message::Message;
 use issuer::Desk;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use issuer::authorise::Decision;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{Notify, Semaphore};
 
+use crate::config::{PinFormat, ProcessingCodes};
 use batch::Batch;
 pub(crate) use closing::{CloseCounts, CloseReason};
+pub(crate) use conversation::ReadRoom;
+pub(crate) use dial::dial;
+pub(crate) use inline::{Inline, UpstreamSettings};
+use outgoing::Outgoing;
 
 /// Connections of one link at a time; more are closed at once.
 const CONNECTIONS_MAX: usize = 8_192;
-/// How long the rest of a begun frame may take, and how long a peer may take to read its answers.
-const STALL_MAX: Duration = Duration::from_secs(5);
-/// How long a connection may be silent between frames.
-const IDLE_MAX: Duration = Duration::from_secs(15 * 60);
-/// What one read takes from the socket: some hundred requests.
-const READ_LEN: usize = 128 * 1024;
 
-/// One link: where it listens, how it speaks, and the desk that decides.
-#[derive(Clone)]
+/// One link: how it speaks, and the desk that decides.
 pub(crate) struct HostLink {
     /// As in the configuration, for the audit trail.
     pub(crate) name: Arc<str>,
     pub(crate) dialect: Dialect,
+    pub(crate) framing: Framing,
     pub(crate) zone_key: KeyName,
-    pub(crate) pin_format: ZonePinFormat,
+    pub(crate) pin_format: PinFormat,
+    /// Field of the new PIN block in a PIN change.
+    pub(crate) new_pin_field: Option<u8>,
+    pub(crate) mac_key: Option<KeyName>,
+    pub(crate) key_exchange_key: Option<KeyName>,
+    pub(crate) processing_codes: ProcessingCodes,
+    /// Where they differ from the dialect's.
+    pub(crate) response_codes: Vec<(Decision, String)>,
+    /// Whether the network expects to be signed on to.
+    pub(crate) sign_on: bool,
+    pub(crate) inline: Option<Inline>,
     pub(crate) desk: Desk,
+    pub(crate) keys: Arc<dyn KeyAdmin>,
     pub(crate) clock: fn() -> Timestamp,
-    pub(crate) closed: Arc<CloseCounts>,
+    pub(crate) closed: CloseCounts,
+    pub(crate) read_room: Arc<ReadRoom>,
+    pub(crate) state: LinkState,
+}
+
+/// What changes while a link is served.
+#[derive(Default)]
+pub(crate) struct LinkState {
+    /// The network has signed off: no request is served until it signs on again.
+    signed_off: AtomicBool,
+    /// Our own sign-on was agreed to.
+    signed_on: Notify,
+    /// Trace numbers of our own messages.
+    traces: AtomicU32,
+}
+
+impl HostLink {
+    /// DE39 of an answer to this message, by the code of 1987.
+    fn code_of<'c>(&'c self, message: &Message<'_>, code: &'c [u8; 2]) -> &'c [u8] {
+        self.dialect
+            .response_code(message.mti().class(), code)
+            .unwrap_or(code)
+    }
+
+    /// DE39 of a decision in an answer to this message.
+    fn decision_code<'c>(&'c self, message: &Message<'_>, decision: Decision) -> &'c [u8] {
+        let own = self.response_codes.iter().find(|(known, _)| *known == decision);
+        match own {
+            Some((_, code)) => code.as_bytes(),
+            None => self.code_of(message, answer::response_code(decision)),
+        }
+    }
+
+    fn is_signed_off(&self) -> bool {
+        self.state.signed_off.load(Ordering::Relaxed)
+    }
+}
+
+/// Keeps the connections to the issuer's own host, where the link has one. Doesn't end where it has.
+pub(crate) async fn keep_upstream(link: Arc<HostLink>) {
+    Inline::run(link).await;
 }
 
 /// Serves a link until the listener fails. Runs on the caller's runtime.
-pub(crate) async fn serve(listener: TcpListener, link: HostLink) -> std::io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, link: Arc<HostLink>) -> std::io::Result<()> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let link = Arc::new(link);
     loop {
         let (stream, peer) = listener.accept().await?;
         let Ok(place) = places.clone().try_acquire_owned() else {
@@ -61,11 +129,18 @@ pub(crate) async fn serve(listener: TcpListener, link: HostLink) -> std::io::Res
         };
         let link = link.clone();
         tokio::spawn(async move {
-            let reason = converse(stream, &link).await;
+            let reason = converse(&stream, &link).await;
             closed(&link, peer, reason);
             drop(place);
         });
     }
+}
+
+/// Answers on one connection until it ends.
+async fn converse(stream: &TcpStream, link: &Arc<HostLink>) -> CloseReason {
+    let outgoing = Arc::new(Outgoing::default());
+    let mut batch = Batch::new(link, outgoing.clone());
+    conversation::converse(stream, link.framing, &link.read_room, &outgoing, &mut batch).await
 }
 
 /// Counts the end of a connection, and tells the operator where the peer is to blame.
@@ -75,47 +150,5 @@ fn closed(link: &HostLink, peer: SocketAddr, reason: CloseReason) {
         tracing::debug!(link = &*link.name, %peer, ?reason, so_far, "connection closed");
     } else {
         tracing::warn!(link = &*link.name, %peer, ?reason, so_far, "connection closed");
-    }
-}
-
-async fn converse(mut stream: TcpStream, link: &HostLink) -> CloseReason {
-    if stream.set_nodelay(true).is_err() {
-        return CloseReason::PeerGone;
-    }
-    let mut reader = FrameReader::new(Framing::Binary2);
-    let mut received = vec![0; READ_LEN];
-    let mut batch = Batch::new(link);
-    let mut deadline = Instant::now() + IDLE_MAX;
-    loop {
-        let len = match timeout_at(deadline, stream.read(&mut received)).await {
-            Ok(Ok(0)) if reader.is_mid_frame() => return CloseReason::HalfFrame,
-            Ok(Ok(0)) => return CloseReason::PeerClosed,
-            Ok(Ok(len)) => len,
-            Ok(Err(_)) => return CloseReason::PeerGone,
-            Err(_) if reader.is_mid_frame() => return CloseReason::HalfFrame,
-            Err(_) => return CloseReason::Idle,
-        };
-        let was_mid_frame = reader.is_mid_frame();
-        reader.push(received.get(..len).expect("a read fills at most its buffer"));
-        let bad_frame = batch.gather(&mut reader);
-        let (answers, bad_message) = batch.answer().await;
-        match timeout(STALL_MAX, stream.write_all(answers)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return CloseReason::PeerGone,
-            Err(_) => return CloseReason::SlowReader,
-        }
-        if let Some(reason) = bad_message.or(bad_frame) {
-            return reason;
-        }
-        // A frame that goes on gets no more time than it got when it began, however often a byte of it comes.
-        let goes_on = was_mid_frame && batch.is_empty();
-        if !goes_on {
-            let patience = if reader.is_mid_frame() {
-                STALL_MAX
-            } else {
-                IDLE_MAX
-            };
-            deadline = Instant::now() + patience;
-        }
     }
 }

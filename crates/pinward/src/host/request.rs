@@ -1,79 +1,89 @@
-//! Reads authorisation requests and reversals out of ISO 8583 messages.
+//! Reads authorisation requests, advices and reversals out of ISO 8583 messages.
 
 use cards::{Expiry, Pan, Psn};
 use hsm::ZonePin;
 use iso8583::message::Message;
+use iso8583::mti::Function;
 use iso8583::original_data::OriginalData;
-use iso8583::response_code::{
-    RESPONSE_12_INVALID_TRANSACTION, RESPONSE_14_INVALID_CARD, RESPONSE_30_FORMAT_ERROR,
-};
 use iso8583::values::{self, EntryMode, ProcessingCode};
 use issuer::authorise::{AuthorisationRequest, Authority, CardEntry, RequestKind, Transaction};
 use issuer::reverse::Reversal;
 
+use super::refused::Refused;
 use super::{HostLink, identity};
+use crate::config::ProcessingCodes;
 
-/// A message that is refused before any card is looked at, with its response code (DE39).
-pub(super) struct NotARequest(pub(super) [u8; 2]);
+/// ISO 4217 numeric of "no currency": a PIN service moves no money.
+const NO_CURRENCY: u16 = 999;
 
-const FORMAT_ERROR: NotARequest = NotARequest(RESPONSE_30_FORMAT_ERROR);
-
-/// An 0100 or 0200.
+/// What an authorisation or financial message asks for; `None` for a processing code that the link's table hasn't.
 ///
-/// Refuses: DE2 and DE35 both missing; DE3, DE4, DE7, DE11, DE22 or DE49 missing or malformed (30); a transaction
-/// type other than purchase, cash, balance (12); a PAN that is none (14).
+/// Refuses DE3 missing or malformed.
+pub(super) fn transaction(message: &Message<'_>, link: &HostLink) -> Result<Option<Transaction>, Refused> {
+    let code = needed(message, 3)?;
+    let code = ProcessingCode::parse(code).ok_or(Refused::FormatError { field: 3 })?;
+    Ok(link.processing_codes.transaction(code.transaction_type))
+}
+
+/// An authorisation or financial request, or an advice.
+///
+/// Refuses: DE2 and DE35 both missing; DE7 (1993: DE12), DE11 or DE22 missing or malformed; DE4 or DE49 malformed, or missing where money
+/// moves; a PIN block without the key serial number that the link's PIN format needs; a PAN that is none.
 pub(super) fn authorisation(
     message: &Message<'_>,
+    transaction: Transaction,
     link: &HostLink,
-) -> Result<AuthorisationRequest, NotARequest> {
-    let needed = |number| message.field(number).ok_or(FORMAT_ERROR);
+) -> Result<AuthorisationRequest, Refused> {
     let (pan, track_expiry) = card_number(message)?;
-    let code = ProcessingCode::parse(needed(3)?).ok_or(FORMAT_ERROR)?;
-    let transaction = match &code.transaction_type {
-        b"00" => Transaction::Purchase,
-        b"01" => Transaction::Cash,
-        b"31" => Transaction::Balance,
-        _ => return Err(NotARequest(RESPONSE_12_INVALID_TRANSACTION)),
+    let expiry = optional(message, 14, yymm)?;
+    let entry = EntryMode::parse(needed(message, 22)?).ok_or(Refused::FormatError { field: 22 })?;
+    let amount = optional(message, 4, values::number)?;
+    let currency = optional(message, 49, |field| u16::try_from(values::number(field)?).ok())?;
+    let pays = !transaction.is_pin_service();
+    let kind = match message.mti().function() {
+        Function::Advice => RequestKind::Advice,
+        Function::Request | Function::Response | Function::AdviceResponse | Function::Notification => {
+            RequestKind::Request
+        }
     };
-    let currency = values::number(needed(49)?).and_then(|number| u16::try_from(number).ok());
-    let expiry = message
-        .field(14)
-        .map(|field| yymm(field).ok_or(FORMAT_ERROR))
-        .transpose()?;
-    let psn = message
-        .field(23)
-        .map(|field| card_sequence_number(field).ok_or(FORMAT_ERROR))
-        .transpose()?;
-    let entry = EntryMode::parse(needed(22)?).ok_or(FORMAT_ERROR)?;
+    let new_pin = match transaction {
+        Transaction::PinChange => match link.new_pin_field {
+            Some(field) => zone_pin(message, field, link)?,
+            None => None,
+        },
+        Transaction::Purchase | Transaction::Cash | Transaction::Balance | Transaction::PinUnblock => None,
+    };
     Ok(AuthorisationRequest {
-        message: identity::identify(message).ok_or(FORMAT_ERROR)?,
-        kind: RequestKind::Request,
-        authority: Authority::Here,
+        message: identity::identify(message, &link.dialect).ok_or(Refused::FormatError { field: 11 })?,
+        kind,
+        authority: if link.inline.is_some() {
+            Authority::Elsewhere
+        } else {
+            Authority::Here
+        },
         pan,
-        psn,
+        psn: optional(message, 23, card_sequence_number)?,
         expiry: expiry.or(track_expiry),
         transaction,
-        amount_minor: values::number(needed(4)?).ok_or(FORMAT_ERROR)?,
-        currency: currency.ok_or(FORMAT_ERROR)?,
+        amount_minor: given_or(amount, pays, 0, 4)?,
+        currency: given_or(currency, pays, NO_CURRENCY, 49)?,
         entry: card_entry(entry.card),
         terminal: message.field(41).and_then(|terminal| terminal.try_into().ok()),
-        pin: message.field(52).map(|block| ZonePin {
-            zone_key: link.zone_key.clone(),
-            format: link.pin_format,
-            block: block.to_vec(),
-        }),
-        new_pin: None,
+        pin: zone_pin(message, 52, link)?,
+        new_pin,
         chip: message.field(55).map(<[u8]>::to_vec),
         link: link.name.clone(),
     })
 }
 
-/// An 0400 or 0420: DE90 names the original. DE55 may hold the terminal's script results (9F5B).
-pub(super) fn reversal(message: &Message<'_>, link: &HostLink) -> Result<Reversal, NotARequest> {
-    let original = message
-        .field(90)
-        .and_then(OriginalData::parse)
-        .ok_or(FORMAT_ERROR)?;
+/// A reversal, request or advice: it names its original. DE55 may hold the terminal's script results (9F5B).
+pub(super) fn reversal(message: &Message<'_>, link: &HostLink) -> Result<Reversal, Refused> {
+    let original_field = link.dialect.places().original_data.unwrap_or(90);
+    let original = OriginalData::named_by(&link.dialect, |number| message.field(number)).ok_or(
+        Refused::FormatError {
+            field: original_field,
+        },
+    )?;
     let script_results = message.field(55).and_then(|chip| {
         let objects = emv::tlv::parse(chip).ok()?;
         let results = objects
@@ -82,7 +92,7 @@ pub(super) fn reversal(message: &Message<'_>, link: &HostLink) -> Result<Reversa
         Some(results.value.to_vec())
     });
     Ok(Reversal {
-        message: identity::identify(message).ok_or(FORMAT_ERROR)?,
+        message: identity::identify(message, &link.dialect).ok_or(Refused::FormatError { field: 11 })?,
         original: identity::original(&original),
         pan: card_number(message)?.0,
         script_results,
@@ -90,20 +100,72 @@ pub(super) fn reversal(message: &Message<'_>, link: &HostLink) -> Result<Reversa
     })
 }
 
+fn needed<'m>(message: &'m Message<'_>, field: u8) -> Result<&'m [u8], Refused> {
+    message.field(field).ok_or(Refused::FormatError { field })
+}
+
+fn optional<T>(
+    message: &Message<'_>,
+    field: u8,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Option<T>, Refused> {
+    let read = |value| read(value).ok_or(Refused::FormatError { field });
+    message.field(field).map(read).transpose()
+}
+
+fn given_or<T>(value: Option<T>, needed: bool, otherwise: T, field: u8) -> Result<T, Refused> {
+    match value {
+        Some(value) => Ok(value),
+        None if needed => Err(Refused::FormatError { field }),
+        None => Ok(otherwise),
+    }
+}
+
+/// A PIN block with the key that it is under.
+fn zone_pin(message: &Message<'_>, field: u8, link: &HostLink) -> Result<Option<ZonePin>, Refused> {
+    let Some(block) = message.field(field) else {
+        return Ok(None);
+    };
+    let ksn = match link.dialect.places().key_serial {
+        Some(place) if link.pin_format.is_dukpt() => Some(needed(message, place)?.to_vec()),
+        Some(_) | None => None,
+    };
+    Ok(Some(ZonePin {
+        zone_key: link.zone_key.clone(),
+        format: link.pin_format.block(),
+        ksn,
+        block: block.to_vec(),
+    }))
+}
+
+impl ProcessingCodes {
+    fn transaction(&self, code: [u8; 2]) -> Option<Transaction> {
+        let all = [
+            (&self.purchase, Transaction::Purchase),
+            (&self.cash, Transaction::Cash),
+            (&self.balance, Transaction::Balance),
+            (&self.pin_change, Transaction::PinChange),
+            (&self.pin_unblock, Transaction::PinUnblock),
+        ];
+        all.into_iter()
+            .find_map(|(known, transaction)| (known.as_bytes() == code).then_some(transaction))
+    }
+}
+
 /// DE2, or the PAN and expiry in track 2 (DE35: PAN, `=` or `D`, YYMM, …).
-fn card_number(message: &Message<'_>) -> Result<(Pan, Option<Expiry>), NotARequest> {
-    let invalid = |_| NotARequest(RESPONSE_14_INVALID_CARD);
+fn card_number(message: &Message<'_>) -> Result<(Pan, Option<Expiry>), Refused> {
+    let invalid = |_| Refused::CardNumberInvalid;
     if let Some(field) = message.field(2) {
         return Ok((Pan::parse_bytes(field).map_err(invalid)?, None));
     }
-    let track = message.field(35).ok_or(FORMAT_ERROR)?;
+    let track = message.field(35).ok_or(Refused::FormatError { field: 2 })?;
     let mut parts = track.splitn(2, |byte| matches!(byte, b'=' | b'D'));
     let pan = Pan::parse_bytes(parts.next().unwrap_or_default()).map_err(invalid)?;
     let expiry = parts
         .next()
         .and_then(|rest| rest.get(..4))
         .and_then(yymm)
-        .ok_or(FORMAT_ERROR)?;
+        .ok_or(Refused::FormatError { field: 35 })?;
     Ok((pan, Some(expiry)))
 }
 

@@ -1,4 +1,8 @@
-//! The JSON API for the issuer's own systems, and the health check.
+//! The JSON API for the issuer's own systems, and the health check. `docs/integrate.md` shows it with examples.
+
+mod authorisations;
+mod chip_results;
+mod message;
 
 use std::sync::Arc;
 
@@ -7,7 +11,7 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use cards::CardRef;
 use issuer::{
@@ -23,10 +27,12 @@ use super::{
     told::{JsonError, Told},
 };
 
-/// `GET /v1/cards/{card}/pin`, with a bearer token.
+/// All with a bearer token: `GET cards/{card}/pin`, `POST authorisations/check`, `POST chip/results`.
 pub(super) fn v1() -> Router<Arc<Web>> {
     Router::new()
         .route("/cards/{card}/pin", get(card_pin))
+        .route("/authorisations/check", post(authorisations::check))
+        .route("/chip/results", post(chip_results::take))
         .fallback(no_such_resource)
 }
 
@@ -43,11 +49,17 @@ async fn card_pin(
     headers: HeaderMap,
     Path(card): Path<String>,
 ) -> Result<Json<CardReport>, JsonError> {
-    if !is_authorised(&web, &headers) {
-        return Err(JsonError(Told::unauthorised()));
-    }
+    require_token(&web, &headers)?;
     let card: CardRef = card.parse().map_err(|_| Refusal::NotYourCard)?;
     Ok(Json(card_status(&web.desk, card, web.now()).await?))
+}
+
+fn require_token(web: &Web, headers: &HeaderMap) -> Result<(), Told> {
+    if is_authorised(web, headers) {
+        Ok(())
+    } else {
+        Err(Told::unauthorised())
+    }
 }
 
 fn is_authorised(web: &Web, headers: &HeaderMap) -> bool {

@@ -1,0 +1,97 @@
+//! Answers to networks, built one after the other, given their MACs together, and sent.
+
+use std::sync::Arc;
+
+use hsm::MessageToMac;
+use iso8583::build::MessageBuilder;
+use iso8583::mac::{MAC_LEN, split_mac};
+
+use super::HostLink;
+use super::outgoing::Outgoing;
+
+/// Framed answers that wait to be sent. Keeps its memory from one sending to the next.
+#[derive(Default)]
+pub(super) struct Answers {
+    bytes: Vec<u8>,
+    /// Where each answer ends, and where it goes; `None`: to whom it is sent by default.
+    ends: Vec<(usize, Option<Arc<Outgoing>>)>,
+}
+
+impl Answers {
+    /// Takes what was built, and room for its MAC where the link's messages carry one.
+    pub(super) fn add(
+        &mut self,
+        to: Option<Arc<Outgoing>>,
+        link: &HostLink,
+        builder: &mut MessageBuilder<'_>,
+    ) {
+        if link.mac_key.is_some() {
+            builder
+                .reserve_mac()
+                .expect("no answer has a MAC yet, or is so long that there is no room for one");
+        }
+        link.framing
+            .append(&mut self.bytes, |out| builder.write_to(out))
+            .expect("the builder keeps messages within what is framed");
+        self.ends.push((self.bytes.len(), to));
+    }
+
+    /// Sends everything. Answers that can't be given their MACs are not sent: their askers ask again.
+    pub(super) async fn send(&mut self, link: &HostLink, default: Option<&Outgoing>) {
+        if self.ends.is_empty() {
+            return;
+        }
+        if self.seal(link).await {
+            let mut begin = 0;
+            let mut gone = 0;
+            for (end, to) in &self.ends {
+                let bytes = self.bytes.get(begin..*end).unwrap_or_default();
+                begin = *end;
+                let to = to.as_deref().or(default);
+                let taken = to.is_some_and(|to| to.append(|out| out.extend_from_slice(bytes)));
+                gone += u32::from(!taken);
+            }
+            if gone > 0 {
+                tracing::debug!(link = &*link.name, answers = gone, "whoever asked is gone");
+            }
+        }
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    async fn seal(&mut self, link: &HostLink) -> bool {
+        let Some(key) = &link.mac_key else {
+            return true;
+        };
+        let header_len = link.framing.header_len();
+        let mut messages = Vec::with_capacity(self.ends.len());
+        let mut begin = 0;
+        for (end, _) in &self.ends {
+            let covered = self.bytes.get(begin + header_len..end.saturating_sub(MAC_LEN));
+            messages.push(MessageToMac {
+                key: key.clone(),
+                message: covered.unwrap_or_default().to_vec(),
+            });
+            begin = *end;
+        }
+        let macs = match link.desk.hsm.make_macs(messages).await {
+            Ok(macs) => macs,
+            Err(fault) => {
+                tracing::error!(%fault, link = &*link.name, answers = self.ends.len(), "answers can't be sent without MAC");
+                return false;
+            }
+        };
+        for ((end, _), mac) in self.ends.iter().zip(macs) {
+            let place = self.bytes.get_mut(..*end).and_then(split_mac);
+            match (place, mac) {
+                (Some((_, place)), Ok(mac)) => *place = mac,
+                (_, Err(refusal)) => {
+                    tracing::error!(%refusal, link = &*link.name, key = key.0, "answers can't be sent without MAC");
+                    return false;
+                }
+                (None, Ok(_)) => unreachable!("every answer has room for its MAC"),
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,195 @@
+//! What waits for the upstream's answer, and on which connection it was asked.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use iso8583::message::Message;
+use tokio::time::Instant;
+
+use super::own::OwnMessage;
+use super::{NotPassed, Passed};
+use crate::host::outgoing::Outgoing;
+
+/// Requests remembered after they were given up, so that an answer that approves one after all is taken back.
+const GIVEN_UP_MAX: usize = 10_000;
+
+/// Which exchange a message belongs to: its class and whether it is a request or an advice, DE7, DE11, DE32 and DE37. An
+/// answer has its request's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ExchangeKey([u8; 41]);
+
+impl ExchangeKey {
+    /// `None` without DE7 or DE11, or with a field longer than its kind.
+    pub(super) fn of(message: &Message<'_>) -> Option<Self> {
+        let [_, class, function, _] = message.mti().digits();
+        let mut key = [0; 41];
+        let (head, rest) = key.split_first_chunk_mut::<18>()?;
+        let (acquirer, reference) = rest.split_first_chunk_mut::<11>()?;
+        // An answer's function is its request's and one more.
+        let asked = function & !1;
+        let parts = [&[class, asked][..], message.field(7)?, message.field(11)?];
+        for (place, byte) in head.iter_mut().zip(parts.concat()) {
+            *place = byte;
+        }
+        put(acquirer, message.field(32).unwrap_or_default())?;
+        put(reference, message.field(37).unwrap_or_default())?;
+        Some(Self(key))
+    }
+}
+
+fn put(place: &mut [u8], value: &[u8]) -> Option<()> {
+    place.get_mut(..value.len())?.copy_from_slice(value);
+    Some(())
+}
+
+/// Who waits for an answer.
+pub(super) enum Flown {
+    Network(Passed),
+    Own(OwnMessage),
+}
+
+struct Flight {
+    serial: u64,
+    line: usize,
+    waiting: Vec<Flown>,
+}
+
+/// All that waits, and the connections.
+pub(super) struct Flights {
+    by_key: HashMap<ExchangeKey, Flight>,
+    /// In the order of their ends: every request may take the same time.
+    ends: VecDeque<(Instant, ExchangeKey, u64)>,
+    serial: u64,
+    given_up: HashMap<ExchangeKey, Box<[u8]>>,
+    given_up_order: VecDeque<ExchangeKey>,
+    lines: Vec<Option<Arc<Outgoing>>>,
+    next_line: usize,
+}
+
+impl Flights {
+    pub(super) fn new(lines: usize) -> Self {
+        Self {
+            by_key: HashMap::new(),
+            ends: VecDeque::new(),
+            serial: 0,
+            given_up: HashMap::new(),
+            given_up_order: VecDeque::new(),
+            lines: vec![None; lines],
+            next_line: 0,
+        }
+    }
+
+    /// Sends a message over the next connection that stands, and remembers who waits for its answer.
+    ///
+    /// One that is on its way already is not sent again: its answer is both's.
+    pub(super) fn send(
+        &mut self,
+        key: ExchangeKey,
+        flown: Flown,
+        until: Instant,
+        in_flight_max: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), (NotPassed, Flown)> {
+        if let Some(flight) = self.by_key.get_mut(&key) {
+            flight.waiting.push(flown);
+            return Ok(());
+        }
+        if self.by_key.len() >= in_flight_max {
+            return Err((NotPassed::Full, flown));
+        }
+        let Some((line, outgoing)) = self.next_standing() else {
+            return Err((NotPassed::Down, flown));
+        };
+        if outgoing.is_full() {
+            return Err((NotPassed::Full, flown));
+        }
+        if !outgoing.append(write) {
+            return Err((NotPassed::Down, flown));
+        }
+        self.serial += 1;
+        let flight = Flight {
+            serial: self.serial,
+            line,
+            waiting: vec![flown],
+        };
+        self.by_key.insert(key, flight);
+        self.ends.push_back((until, key, self.serial));
+        Ok(())
+    }
+
+    fn next_standing(&mut self) -> Option<(usize, Arc<Outgoing>)> {
+        for _ in 0..self.lines.len() {
+            let number = self.next_line % self.lines.len();
+            self.next_line = number + 1;
+            if let Some(Some(outgoing)) = self.lines.get(number) {
+                return Some((number, outgoing.clone()));
+            }
+        }
+        None
+    }
+
+    /// Those who waited for this answer.
+    pub(super) fn land(&mut self, key: ExchangeKey) -> Option<Vec<Flown>> {
+        self.by_key.remove(&key).map(|flight| flight.waiting)
+    }
+
+    /// What has waited too long.
+    pub(super) fn expired(&mut self, now: Instant) -> Vec<Flown> {
+        let mut expired = Vec::new();
+        while let Some(&(until, key, serial)) = self.ends.front()
+            && until <= now
+        {
+            self.ends.pop_front();
+            if self
+                .by_key
+                .get(&key)
+                .is_some_and(|flight| flight.serial == serial)
+            {
+                self.end(key, &mut expired);
+            }
+        }
+        expired
+    }
+
+    /// A connection stands.
+    pub(super) fn line_up(&mut self, number: usize, outgoing: Arc<Outgoing>) {
+        if let Some(line) = self.lines.get_mut(number) {
+            *line = Some(outgoing);
+        }
+    }
+
+    /// A connection is lost: gives back what waited on it.
+    pub(super) fn line_down(&mut self, number: usize) -> Vec<Flown> {
+        if let Some(line) = self.lines.get_mut(number) {
+            *line = None;
+        }
+        let on_it = |(key, flight): (&ExchangeKey, &Flight)| (flight.line == number).then_some(*key);
+        let keys: Vec<ExchangeKey> = self.by_key.iter().filter_map(on_it).collect();
+        let mut lost = Vec::new();
+        for key in keys {
+            self.end(key, &mut lost);
+        }
+        lost
+    }
+
+    /// The network's message, if this exchange was given up not long ago. Asked once.
+    pub(super) fn given_up(&mut self, key: ExchangeKey) -> Option<Box<[u8]>> {
+        self.given_up.remove(&key)
+    }
+
+    fn end(&mut self, key: ExchangeKey, ended: &mut Vec<Flown>) {
+        let Some(flight) = self.by_key.remove(&key) else {
+            return;
+        };
+        if let Some(Flown::Network(passed)) = flight.waiting.first() {
+            self.given_up.insert(key, passed.frame.clone());
+            self.given_up_order.push_back(key);
+        }
+        while self.given_up_order.len() > GIVEN_UP_MAX {
+            if let Some(oldest) = self.given_up_order.pop_front() {
+                self.given_up.remove(&oldest);
+            }
+        }
+        ended.extend(flight.waiting);
+    }
+}

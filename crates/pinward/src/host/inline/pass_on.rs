@@ -1,0 +1,153 @@
+//! What goes on to the upstream, and what of its answer goes back.
+
+use std::fmt::Write;
+
+use emv::tags::{
+    TAG_71_SCRIPT_BEFORE_FINAL_AC, TAG_72_SCRIPT_AFTER_FINAL_AC, TAG_91_ISSUER_AUTHENTICATION_DATA,
+};
+use iso8583::build::{BuildError, MessageBuilder};
+use iso8583::dialect::Dialect;
+use iso8583::message::Message;
+use issuer::authorise::AuthorisationAnswer;
+
+use super::{Passed, UpstreamSettings};
+use crate::host::HostLink;
+
+const FIELD_39_RESPONSE_CODE: u8 = 39;
+const FIELD_55_CHIP_DATA: u8 = 55;
+/// PIN block, security control information, MACs: between the network and the desk only.
+const FIELDS_OF_THE_DESK: [u8; 4] = [52, 53, 64, 128];
+
+/// DE39 of 1987 that approve: approved, with identification, in part, VIP.
+const APPROVING: [[u8; 2]; 4] = [*b"00", *b"08", *b"10", *b"11"];
+
+/// Puts a request as the upstream gets it: all that the network sent but PINs, their keys' numbers and MACs, and what the
+/// desk found in the mark field.
+pub(super) fn request(
+    builder: &mut MessageBuilder<'_>,
+    message: &Message<'_>,
+    decided: Option<&AuthorisationAnswer>,
+    link: &HostLink,
+    settings: &UpstreamSettings,
+) -> Result<(), BuildError> {
+    let places = link.dialect.places();
+    let private = [
+        link.new_pin_field,
+        places.new_pin,
+        places.key_serial,
+        Some(settings.mark_field),
+    ];
+    for field in message.fields() {
+        if FIELDS_OF_THE_DESK.contains(&field) || private.contains(&Some(field)) {
+            continue;
+        }
+        builder.set(field, message.field(field).unwrap_or_default())?;
+    }
+    builder.set(settings.mark_field, mark(decided).as_bytes())?;
+    Ok(())
+}
+
+/// What the desk found, for the upstream:
+///
+/// | name | values |
+/// |---|---|
+/// | `PIN` | `match`, `not_compared`, and with a decline `no_match`, `unreadable`, `no_reference` |
+/// | `AC` | the chip's cryptogram: `valid`, `invalid`, `none` |
+/// | `CHIP_PIN` | whether the chip itself verified a PIN, by its valid cryptogram: `yes`, `no` |
+/// | `SIGNALS` | fraud signals, joined by `+`; absent where there are none |
+/// | `DESK` | the decision's name in the journal; `NotJudged` for messages that the desk passes on unread |
+fn mark(decided: Option<&AuthorisationAnswer>) -> String {
+    let Some(answer) = decided else {
+        return "PIN=not_compared;AC=none;CHIP_PIN=no;DESK=NotJudged".to_owned();
+    };
+    let cryptogram = match answer.checked.cryptogram_valid {
+        Some(true) => "valid",
+        Some(false) => "invalid",
+        None => "none",
+    };
+    let chip_pin = if answer.checked.offline_pin_verified {
+        "yes"
+    } else {
+        "no"
+    };
+    let mut mark = format!(
+        "PIN={};AC={cryptogram};CHIP_PIN={chip_pin};DESK={:?}",
+        answer.checked.pin.name(),
+        answer.decision
+    );
+    for (at, signal) in answer.signals.iter().enumerate() {
+        let before = if at == 0 { ";SIGNALS=" } else { "+" };
+        write!(mark, "{before}{}", signal.name()).expect("a string takes what is written to it");
+    }
+    mark
+}
+
+/// Puts the upstream's answer as the network gets it: nothing replaced but the chip's answer and script, which are the
+/// desk's.
+pub(super) fn answer(
+    builder: &mut MessageBuilder<'_>,
+    request: &Message<'_>,
+    answer: &Message<'_>,
+    passed: &Passed,
+    link: &HostLink,
+    settings: &UpstreamSettings,
+) -> Result<(), BuildError> {
+    builder.reset(request.mti().response().expect("only requests are passed on"));
+    let private = [
+        link.new_pin_field,
+        Some(settings.mark_field),
+        Some(FIELD_55_CHIP_DATA),
+    ];
+    for field in answer.fields() {
+        if FIELDS_OF_THE_DESK.contains(&field) || private.contains(&Some(field)) {
+            continue;
+        }
+        builder.set(field, answer.field(field).unwrap_or_default())?;
+    }
+    let ours = passed.decided.as_deref().and_then(|decided| {
+        if approves(answer, &settings.dialect) {
+            decided.chip.as_deref()
+        } else {
+            decided.chip_if_declined.as_deref().or(decided.chip.as_deref())
+        }
+    });
+    let chip = chip_data(answer.field(FIELD_55_CHIP_DATA), ours);
+    if !chip.is_empty() {
+        builder.set(FIELD_55_CHIP_DATA, &chip)?;
+    }
+    Ok(())
+}
+
+/// The upstream's DE55 with the desk's answer and script instead of its own; unreadable, it is left out.
+fn chip_data(theirs: Option<&[u8]>, ours: Option<&[u8]>) -> Vec<u8> {
+    let Some(ours) = ours else {
+        return theirs.unwrap_or_default().to_vec();
+    };
+    let mut chip = ours.to_vec();
+    for object in theirs
+        .and_then(|theirs| emv::tlv::parse(theirs).ok())
+        .unwrap_or_default()
+    {
+        let is_ours = matches!(
+            object.tag,
+            TAG_91_ISSUER_AUTHENTICATION_DATA | TAG_71_SCRIPT_BEFORE_FINAL_AC | TAG_72_SCRIPT_AFTER_FINAL_AC
+        );
+        if !is_ours {
+            emv::tlv::put(&mut chip, object.tag, object.value);
+        }
+    }
+    chip
+}
+
+/// Whether an answer of the upstream approves.
+pub(super) fn approves(answer: &Message<'_>, dialect: &Dialect) -> bool {
+    let Some(field) = answer.field(FIELD_39_RESPONSE_CODE) else {
+        return false;
+    };
+    // Action codes of 1993 that begin with 0 approve.
+    let of_1993 = field.len() == 3 && field.first() == Some(&b'0');
+    of_1993
+        || dialect
+            .response_code_1987(answer.mti().class(), field)
+            .is_some_and(|code| APPROVING.contains(&code))
+}
