@@ -165,6 +165,38 @@ impl Cvn {
         Self::AmexUnverified,
     ];
 
+    /// Its name in settings: scheme and decimal number, `visa-cvn18`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Visa10 => "visa-cvn10",
+            Self::Visa18 => "visa-cvn18",
+            Self::Visa22 => "visa-cvn22",
+            Self::Interac133 => "interac-cvn133",
+            Self::Mastercard16 => "mastercard-cvn16",
+            Self::Mastercard17 => "mastercard-cvn17",
+            Self::Mastercard20 => "mastercard-cvn20",
+            Self::Mastercard21 => "mastercard-cvn21",
+            Self::CcdTdes => "ccd-tdes",
+            Self::CcdAes => "ccd-aes",
+            Self::Emv2000 => "emv2000",
+            Self::AmexUnverified => "amex-unverified",
+        }
+    }
+
+    /// The version of a name.
+    ///
+    /// ```
+    /// use paycrypto::cvn::Cvn;
+    ///
+    /// assert_eq!(Cvn::named("visa-cvn18"), Some(Cvn::Visa18));
+    /// assert_eq!(Cvn::named("visa"), None);
+    /// ```
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cvn| cvn.name() == name)
+    }
+
     /// Algorithm of the card's keys.
     #[must_use]
     pub const fn algorithm(self) -> EmvAlgorithm {

@@ -8,7 +8,7 @@
 //! | 69 | the host (or the reader) can't be reached |
 
 use std::fmt::Display;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::acquirer::Acquirer;
 use crate::bureau::{self, components, first_pins};
 use crate::card::chip::Chip;
+use crate::crypto::{self, CryptoCommand, StreamError};
 use crate::load::client::{self, LoadOptions};
 use crate::load::reference::{self, ReferenceHostOptions};
 use crate::load::report::LoadReport;
@@ -122,6 +123,9 @@ pub enum SimCommand {
     Load(LoadOptions),
     /// Run the host that the issuer's is measured beside: it reads, appends and syncs, and approves everything
     ReferenceHost(ReferenceHostOptions),
+    /// Compute test cases with test keys, JSON lines in and out, to compare another tool with
+    #[command(subcommand)]
+    Crypto(CryptoCommand),
 }
 
 /// A card: what its bureau wrote, and what it remembers.
@@ -304,6 +308,7 @@ async fn run_command(command: SimCommand) -> Result<ExitCode, Failure> {
             .await
             .map(|()| ExitCode::SUCCESS)
             .map_err(Failure::unavailable),
+        SimCommand::Crypto(command) => answer_cases(command),
     }
 }
 
@@ -380,6 +385,16 @@ fn print_first_pins(zone_key: &Path, components: &[PathBuf]) -> Result<ExitCode,
         writeln!(out, "{block}").map_err(Failure::unavailable)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn answer_cases(command: CryptoCommand) -> Result<ExitCode, Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    crypto::answer_lines(command, io::stdin().lock(), &mut out)
+        .map(|()| ExitCode::SUCCESS)
+        .map_err(|error| match error {
+            StreamError::Input(_) => Failure::usage(error),
+            StreamError::Output(_) => Failure::unavailable(error),
+        })
 }
 
 fn print_paths(paths: &[PathBuf]) -> Result<ExitCode, Failure> {

@@ -9,6 +9,7 @@ pub mod acquirer;
 pub mod bureau;
 pub mod card;
 pub mod cli;
+pub mod crypto;
 pub mod device;
 pub mod load;
 pub mod mailbox;

@@ -325,19 +325,25 @@ impl Header {
         ))
     }
 
-    /// Reads header and optional blocks at the start of a key block, and how many characters they take. Checks the length field.
-    pub(super) fn parse(block: &str) -> Option<(Self, usize)> {
-        if !block.bytes().all(is_printable) {
-            return None;
-        }
-        let (fixed, mut rest) = block.split_at_checked(HEADER_LEN)?;
-        let fixed: &[u8; HEADER_LEN] = fixed.as_bytes().try_into().ok()?;
+    /// What the first 16 characters of a key block say, such as `B0080P0TE00E0000`. The length of the block and the number
+    /// of its optional blocks are left aside.
+    ///
+    /// ```
+    /// use paycrypto::tr31::header::{Header, KeyUsage};
+    ///
+    /// let header = Header::from_fixed_part("B0080P0TE00E0000").unwrap();
+    /// assert_eq!(header.usage, KeyUsage::P0_PIN_ENCRYPTION);
+    /// assert!(Header::from_fixed_part("B0080P0?E00E0000").is_none());
+    /// ```
+    #[must_use]
+    pub fn from_fixed_part(text: &str) -> Option<Self> {
+        let fixed: &[u8; HEADER_LEN] = text.as_bytes().try_into().ok()?;
         let [
             version,
-            l1,
-            l2,
-            l3,
-            l4,
+            _,
+            _,
+            _,
+            _,
             u1,
             u2,
             algorithm,
@@ -345,18 +351,15 @@ impl Header {
             k1,
             k2,
             export,
-            c1,
-            c2,
+            _,
+            _,
             b'0',
             b'0',
         ] = *fixed
         else {
             return None;
         };
-        if decimal(&[l1, l2, l3, l4])? != block.len() {
-            return None;
-        }
-        let mut header = Self {
+        Some(Self {
             version: KeyBlockVersion::of_code(version)?,
             usage: KeyUsage::from_code([u1, u2])?,
             algorithm: Algorithm::ALL
@@ -368,8 +371,23 @@ impl Header {
                 .into_iter()
                 .find(|known| known.code() == export)?,
             optional_blocks: Vec::new(),
+        })
+    }
+
+    /// Reads header and optional blocks at the start of a key block, and how many characters they take. Checks the length field.
+    pub(super) fn parse(block: &str) -> Option<(Self, usize)> {
+        if !block.bytes().all(is_printable) {
+            return None;
+        }
+        let (fixed, mut rest) = block.split_at_checked(HEADER_LEN)?;
+        let mut header = Self::from_fixed_part(fixed)?;
+        let [_, l1, l2, l3, l4, .., c1, c2, _, _] = fixed.as_bytes() else {
+            return None;
         };
-        for _ in 0..decimal(&[c1, c2])? {
+        if decimal(&[*l1, *l2, *l3, *l4])? != block.len() {
+            return None;
+        }
+        for _ in 0..decimal(&[*c1, *c2])? {
             let (head, after) = rest.split_at_checked(OPTIONAL_BLOCK_HEADER_LEN)?;
             let [id_1, id_2, length @ ..] = head.as_bytes() else {
                 return None;
