@@ -1,6 +1,6 @@
 //! Acts on PINs: compare, create, change, reveal, import. The only file in which a clear PIN has a name.
 
-use cards::{PinReference, SealedPin};
+use cards::{Pan, PinReference, SealedPin};
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
 use paycrypto::dukpt;
@@ -133,6 +133,12 @@ pub(crate) fn reveal(
         &envelope.account_digits(),
         &dice::bytes(),
     )))
+}
+
+/// Re-encrypts the card's present PIN for the PAN of its replacement.
+pub(crate) fn move_to(keys: &KeyRing, card: &AuthenticCard, pan: &Pan) -> Result<SealedPin, HsmRefusal> {
+    let pin = reference_pin(keys, card)?;
+    seal(keys, &pin, &AccountDigits::from(pan))
 }
 
 /// The card's present PIN, for a script or for personalisation.

@@ -235,6 +235,10 @@ impl PaymentHsm for RemoteHsm {
         self.ask(Request::ImportPins(pins)).await
     }
 
+    async fn move_pin(&self, card: HsmCard, pan: Pan) -> Result<SealedPin, HsmError> {
+        self.ask(Request::MovePin(card, pan)).await
+    }
+
     async fn open_envelope(&self, request: EnvelopeRequest) -> Result<EnvelopeOffer, HsmError> {
         self.ask(Request::OpenEnvelope(request)).await
     }

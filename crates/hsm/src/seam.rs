@@ -160,6 +160,13 @@ pub trait PaymentHsm: Send + Sync {
     /// Re-encrypts PINs from a zone key to the PIN storage key, in and out PAN being the same.
     async fn import_pins(&self, pins: Vec<ImportPin>) -> Result<Vec<Item<SealedPin>>, HsmFault>;
 
+    /// Seals the card's present PIN anew for the PAN of the card that replaces it.
+    ///
+    /// The one act that carries a PIN to another PAN, which PCI PIN Security v3.1 3-3 leaves to card issuance. Whoever may
+    /// ask for it may ask for [`PaymentHsm::reveal_pin`] too: it gives no more away. Refuses with
+    /// [`HsmRefusal::Unsupported`] a card without a PIN, or whose PIN is known by a PVV or an offset only.
+    async fn move_pin(&self, card: HsmCard, pan: Pan) -> Result<SealedPin, HsmError>;
+
     /// Opens a single-use PIN envelope. It expires [`ENVELOPE_TTL_MS`] after `now`.
     async fn open_envelope(&self, request: EnvelopeRequest) -> Result<EnvelopeOffer, HsmError>;
 

@@ -169,6 +169,7 @@ fn answer(hsm: &SoftwareHsm, id: u64, request: Request, out: &mut Vec<u8>) -> Re
         Request::MakeMacs(messages) => put(out, id, hsm.make_macs(messages)),
         Request::CheckMacs(messages) => put(out, id, hsm.check_macs(messages)),
         Request::ImportPins(pins) => put(out, id, hsm.import_pins(pins)),
+        Request::MovePin(card, pan) => put(out, id, hsm.move_pin(card, pan)),
         Request::OpenEnvelope(request) => put(out, id, hsm.open_envelope(request)),
         Request::CreatePin(card, envelope) => put(out, id, hsm.create_pin(card, envelope)),
         Request::ChangePin(card, envelope) => put(out, id, hsm.change_pin(card, envelope)),

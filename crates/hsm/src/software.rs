@@ -153,6 +153,12 @@ impl PaymentHsm for SoftwareHsm {
         Ok(imports.iter().map(|import| pins::import(&ring, import)).collect())
     }
 
+    async fn move_pin(&self, card: HsmCard, pan: Pan) -> Result<SealedPin, HsmError> {
+        let ring = self.keys.ring();
+        let card = AuthenticCard::open(&ring, &card)?;
+        Ok(pins::move_to(&ring, &card, &pan)?)
+    }
+
     async fn open_envelope(&self, request: EnvelopeRequest) -> Result<EnvelopeOffer, HsmError> {
         let possible_len = PIN_LEN_MIN_DIGITS..=PIN_LEN_MAX_DIGITS;
         if !possible_len.contains(&usize::from(request.pin_len_digits)) {

@@ -34,6 +34,7 @@ pub(crate) enum Request {
     MakeMacs(Vec<MessageToMac>),
     CheckMacs(Vec<MessageWithMac>),
     ImportPins(Vec<ImportPin>),
+    MovePin(HsmCard, Pan),
     OpenEnvelope(EnvelopeRequest),
     CreatePin(HsmCard, SealedEnvelope),
     ChangePin(HsmCard, SealedEnvelope),

@@ -325,3 +325,35 @@ async fn an_unreadable_pin_is_not_imported() {
     assert_eq!(sealed[2], Err(HsmRefusal::NoSuchKey));
     assert!(sealed[3].is_ok());
 }
+
+#[tokio::test]
+async fn a_pin_moves_to_the_replacements_pan_and_to_no_other() {
+    let world = World::new().await;
+    let old = world.card_with_pin(PAN, "1234").await;
+    let pan = cards::Pan::parse(OTHER_PAN).unwrap();
+    let moved = world.hsm.move_pin(old, pan).await.unwrap();
+    let new = card(&world.hsm, OTHER_PAN, PinReference::Sealed(moved.clone())).await;
+    let right = check(&world, &new, iso0(OTHER_PAN, "1234")).await;
+    assert_eq!(right, verdict(PinVerdict::Match));
+    let wrong = check(&world, &new, iso0(OTHER_PAN, "4321")).await;
+    assert_eq!(wrong, verdict(PinVerdict::NoMatch));
+    let on_the_old_pan = card(&world.hsm, PAN, PinReference::Sealed(moved)).await;
+    let refused = check(&world, &on_the_old_pan, iso0(PAN, "1234")).await;
+    assert_eq!(refused, Err(HsmRefusal::CardTampered));
+}
+
+#[tokio::test]
+async fn only_a_sealed_pin_can_move() {
+    let world = World::new().await;
+    let pvv = PinReference::Pvv {
+        pvki: 3,
+        pvv: [4, 0, 2, 1],
+    };
+    let offset = PinReference::Ibm3624 { offset: vec![1; 4] };
+    for reference in [PinReference::None, pvv, offset] {
+        let card = card(&world.hsm, PAN, reference).await;
+        let pan = cards::Pan::parse(OTHER_PAN).unwrap();
+        let refused = world.hsm.move_pin(card, pan).await;
+        assert_eq!(refused, Err(HsmRefusal::Unsupported.into()));
+    }
+}
