@@ -21,7 +21,7 @@ pub use card::{CardKey, CardRef, CardRole, CardStatus, CardmemberId, ParseCardRe
 pub use chip::{ChipEvidence, ChipPin, ChipVersion, Occasion};
 pub use fraud::{FraudAction, FraudRules, FraudSignal};
 pub use pan::{Expiry, Pan, ParsePanError, Psn};
-pub use programme::{Programme, ProgrammeId, Scheme};
+pub use programme::{Programme, ProgrammeId, ReissueRules, Scheme};
 pub use script::{Delivery, Resolution, Script, ScriptEnd, ScriptKind, ScriptSent, Wish};
 pub use script_rules::{ReportCounts, ReportKept, ScriptRules, ScriptSettings, ScriptTemplate};
 pub use state::{CardState, DecodeStateError, HostPin, PinReference, SealedPin, SetPinCause};

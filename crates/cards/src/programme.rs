@@ -89,6 +89,29 @@ pub struct Programme {
     /// What follows from each fraud signal (`[programme.fraud]`).
     #[serde(default)]
     pub fraud: FraudRules,
+    /// What goes along to a new plastic (`[programme.reissue]`).
+    #[serde(default)]
+    pub reissue: ReissueRules,
+}
+
+/// Whether a PIN goes along to a new plastic. Tries always do (I9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReissueRules {
+    /// The same card number on a new plastic is personalised with the PIN. Default true; where false, the cardmember
+    /// creates one.
+    pub reissue_keeps_pin: bool,
+    /// The PIN of a lost or stolen card goes along to its new number. Default false.
+    pub replacement_keeps_pin: bool,
+}
+
+impl Default for ReissueRules {
+    fn default() -> Self {
+        Self {
+            reissue_keeps_pin: true,
+            replacement_keeps_pin: false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -451,5 +451,6 @@ fn programme(scheme: Scheme) -> Programme {
         currency: 978,
         script: cards::ScriptSettings::default(),
         fraud: cards::FraudRules::default(),
+        reissue: cards::ReissueRules::default(),
     }
 }

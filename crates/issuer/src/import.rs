@@ -29,6 +29,10 @@ pub enum NewCardPin {
         pvki: u8,
         pvv: [u8; 4],
     },
+    /// IBM 3624 PIN offset, 4 to 12 digit values: verifies, can't be viewed or sent to a chip.
+    Ibm3624 {
+        offset: Vec<u8>,
+    },
     /// Under a zone key that the HSM has.
     Block(ZonePin),
 }
@@ -105,6 +109,9 @@ async fn seal_chunk(
                 pvki: *pvki,
                 pvv: *pvv,
             }),
+            NewCardPin::Ibm3624 { offset } => Ok(PinReference::Ibm3624 {
+                offset: offset.clone(),
+            }),
             NewCardPin::Block(_) => pins
                 .next()
                 .expect("one result for each PIN block")
@@ -171,7 +178,7 @@ fn pin_to_import(card: &NewCard) -> Option<ImportPin> {
             pan: card.pan.clone(),
             pin: pin.clone(),
         }),
-        NewCardPin::None | NewCardPin::Pvv { .. } => None,
+        NewCardPin::None | NewCardPin::Pvv { .. } | NewCardPin::Ibm3624 { .. } => None,
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use cards::{Pan, ScriptSent, Timestamp};
-use emv::script::ScriptResult;
 use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, MessageRecord, StoreFault};
 
 use crate::authorise::{AuthorisationAnswer, Decision, MessageIdentity};
-use crate::chip_report::attempt_detail;
+use crate::chip_report::{attempt_detail, reported_attempt};
 use crate::desk::OpenCard;
-use crate::{ActError, Desk, Fault};
+use crate::refusal::only_fault;
+use crate::{Desk, Fault};
 
 /// How often a reversal is tried anew because its card changed under it.
 const ROUNDS_MAX: usize = 64;
@@ -133,32 +133,15 @@ async fn take_back(
 
 /// What is known of the script of a reversed transaction: at most what the terminal claims.
 fn doubt(sent: ScriptSent, reversal: &Reversal, now: Timestamp) -> AttemptWrite {
-    let claim = reversal
-        .script_results
-        .as_deref()
-        .and_then(ScriptResult::parse_all);
-    let (outcome, evidence) = match claim {
-        Some(results) if !results.is_empty() => {
-            let claims: Vec<String> = results
-                .iter()
-                .map(|result| format!("{:?}", result.outcome))
-                .collect();
-            (
-                "reported",
-                format!(
-                    "the terminal reports {} (9F5B) in the reversal",
-                    claims.join(", ")
-                ),
-            )
-        }
-        Some(_) | None => ("unknown", "the transaction was reversed".to_owned()),
-    };
-    AttemptWrite::Resolved {
-        attempt: sent.attempt,
-        outcome,
-        evidence,
-        at: now,
-    }
+    let claim = reversal.script_results.as_deref();
+    claim
+        .and_then(|results| reported_attempt(sent, results, "the reversal", now))
+        .unwrap_or_else(|| AttemptWrite::Resolved {
+            attempt: sent.attempt,
+            outcome: "unknown",
+            evidence: "the transaction was reversed".to_owned(),
+            at: now,
+        })
 }
 
 fn record(identity: [u8; 16], content: [u8; 32], decision: Decision) -> MessageRecord {
@@ -166,12 +149,5 @@ fn record(identity: [u8; 16], content: [u8; 32], decision: Decision) -> MessageR
         identity,
         content,
         answer: AuthorisationAnswer::declined(decision).encode(),
-    }
-}
-
-fn only_fault(error: ActError) -> Fault {
-    match error {
-        ActError::Fault(fault) => fault,
-        ActError::Refused(refusal) => unreachable!("no person asks here, so nothing is refused: {refusal}"),
     }
 }

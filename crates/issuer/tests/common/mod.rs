@@ -1,6 +1,7 @@
 //! An issuer for tests: a software HSM with keys that the test knows, a store in a file, and cards with PINs.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod bare_chip;
 pub(crate) mod terminal;
 
 use std::{
@@ -21,7 +22,11 @@ use data_encoding::HEXUPPER;
 use hsm::{KeyAdmin, KeyName, KeyPurpose, PinOperation, SealedEnvelope, SoftwareHsm, ZonePin, ZonePinFormat};
 use issuer::{
     ActError, Actor, Desk, OpenEnvelope,
-    authorise::{AuthorisationRequest, Authority, CardEntry, MessageIdentity, RequestKind, Transaction},
+    authorise::{
+        AuthorisationAnswer, AuthorisationRequest, Authority, CardEntry, MessageIdentity, RequestKind,
+        Transaction, authorise,
+    },
+    change_pin::{ChangePin, change_pin},
     import::{NewCard, NewCardPin, import_cardmembers, import_cards},
     open_envelope,
 };
@@ -29,6 +34,7 @@ use paycrypto::{
     account::AccountDigits,
     aes_key::AesKey,
     cvn::Cvn,
+    emv_key::EmvAlgorithm,
     icc_keys::{CardKeys, IssuerKey, IssuerKeys},
     pin::Pin,
     pinblock::{TdesFormat, encipher_tdes},
@@ -53,6 +59,9 @@ const IMK_SMC: [u8; 16] = 0x4567_89AB_CDEF_0123_1032_5476_98BA_DCFE_u128.to_be_b
 const ZPK: [u8; 16] = 0x1123_4567_89AB_CDEF_0EDC_BA98_7654_3211_u128.to_be_bytes();
 const COMPONENTS: [[u8; 32]; 2] = [[0x3C; 32], [0x51; 32]];
 
+/// What a test does to a good request.
+pub(crate) type Spoil = fn(&mut AuthorisationRequest);
+
 /// The desk on real parts, in one directory.
 pub(crate) struct Bank {
     pub(crate) desk: Desk,
@@ -75,8 +84,19 @@ impl Bank {
         count: u32,
         pin: &str,
     ) -> (Self, Vec<TestCard>) {
+        Self::found_with(directory, programme, count, pin, true).await
+    }
+
+    /// The same, with or without issuer master keys for AES.
+    pub(crate) async fn found_with(
+        directory: &Path,
+        programme: Programme,
+        count: u32,
+        pin: &str,
+        aes_keys: bool,
+    ) -> (Self, Vec<TestCard>) {
         let hsm = SoftwareHsm::open(directory.join("hsm")).unwrap();
-        load_keys(&hsm, directory).await;
+        load_keys(&hsm, directory, aes_keys).await;
         hsm.provision(NOW).unwrap();
         let bank = Self::with(hsm, directory, programme.clone());
         let cardmember = NewCardmember {
@@ -225,6 +245,39 @@ impl Bank {
         }
     }
 
+    /// A PIN change at an ATM with the card inserted.
+    pub(crate) fn pin_change(
+        &self,
+        card: &TestCard,
+        current: &str,
+        new: &str,
+        chip: Vec<u8>,
+    ) -> AuthorisationRequest {
+        AuthorisationRequest {
+            transaction: Transaction::PinChange,
+            pin: Some(zone_pin(&card.pan, current)),
+            new_pin: Some(zone_pin(&card.pan, new)),
+            ..self.request(card, CardEntry::Contact, Some(chip))
+        }
+    }
+
+    /// Decides one request now.
+    pub(crate) async fn decide(&self, request: &AuthorisationRequest) -> AuthorisationAnswer {
+        let requests = std::slice::from_ref(request);
+        authorise(&self.desk, requests, NOW).await.unwrap().remove(0)
+    }
+
+    /// A change of PIN in the portal.
+    pub(crate) async fn change_in_portal(&self, card: &TestCard, current: &str, new: &str) {
+        let envelope = self.sealed_change(card, current, new, NOW).await.unwrap();
+        let change = ChangePin {
+            card: card.row,
+            actor: card.actor.clone(),
+            envelope,
+        };
+        change_pin(&self.desk, change, NOW).await.unwrap();
+    }
+
     /// A purchase of nothing, without a PIN; with an identity of its own.
     pub(crate) fn request(
         &self,
@@ -299,8 +352,9 @@ pub(crate) fn programme() -> Programme {
         amount_without_pin_max_minor: 5_000,
         pin_without_chip: false,
         currency: 978,
-        script: cards::ScriptSettings::default(),
         fraud: cards::FraudRules::default(),
+        reissue: cards::ReissueRules::default(),
+        script: cards::ScriptSettings::default(),
     }
 }
 
@@ -326,14 +380,39 @@ pub(crate) fn zone_pin(pan: &Pan, pin: &str) -> ZonePin {
 }
 
 /// The keys that the bureau writes into a card's chip.
-pub(crate) fn chip_keys(pan: &Pan) -> CardKeys {
-    let [ac, smi, smc] = [IMK_AC, IMK_SMI, IMK_SMC].map(|key| Tdes2Key::from_bytes(&key));
-    let issuer = IssuerKeys {
-        ac: IssuerKey::Tdes(&ac),
-        smi: IssuerKey::Tdes(&smi),
-        smc: IssuerKey::Tdes(&smc),
+pub(crate) fn chip_keys(scheme: Scheme, pan: &Pan) -> CardKeys {
+    let cvn = cvn(scheme);
+    let (tdes, aes) = (
+        [IMK_AC, IMK_SMI, IMK_SMC].map(|key| Tdes2Key::from_bytes(&key)),
+        [IMK_AC, IMK_SMI, IMK_SMC].map(|key| AesKey::from_bytes(&key).unwrap()),
+    );
+    let issuer_key = |number: usize| match cvn.algorithm() {
+        EmvAlgorithm::Tdes => IssuerKey::Tdes(&tdes[number]),
+        EmvAlgorithm::Aes => IssuerKey::Aes(&aes[number]),
     };
-    issuer.of_card(Cvn::Visa18, &AccountDigits::from(pan), psn()).unwrap()
+    let issuer = IssuerKeys {
+        ac: issuer_key(0),
+        smi: issuer_key(1),
+        smc: issuer_key(2),
+    };
+    issuer.of_card(cvn, &AccountDigits::from(pan), psn()).unwrap()
+}
+
+fn cvn(scheme: Scheme) -> Cvn {
+    match scheme {
+        Scheme::VisaCvn10 => Cvn::Visa10,
+        Scheme::VisaCvn18 => Cvn::Visa18,
+        Scheme::VisaCvn22 => Cvn::Visa22,
+        Scheme::MastercardCvn16 => Cvn::Mastercard16,
+        Scheme::MastercardCvn17 => Cvn::Mastercard17,
+        Scheme::MastercardCvn20 => Cvn::Mastercard20,
+        Scheme::MastercardCvn21 => Cvn::Mastercard21,
+        Scheme::InteracCvn133 => Cvn::Interac133,
+        Scheme::CcdTdes => Cvn::CcdTdes,
+        Scheme::CcdAes => Cvn::CcdAes,
+        Scheme::Emv2000 => Cvn::Emv2000,
+        Scheme::AmexUnverified => Cvn::AmexUnverified,
+    }
 }
 
 fn new_card(programme: &Programme, pan: &Pan, pin: &str) -> NewCard {
@@ -367,7 +446,7 @@ fn event(kind: &'static str) -> AuditEvent {
     }
 }
 
-async fn load_keys(hsm: &SoftwareHsm, directory: &Path) {
+async fn load_keys(hsm: &SoftwareHsm, directory: &Path, aes_keys: bool) {
     let write = |(number, bytes): (usize, &[u8; 32])| {
         let path = directory.join(format!("component-{number}.txt"));
         let kcv = AesKey::from_bytes(bytes).unwrap().kcv();
@@ -380,45 +459,73 @@ async fn load_keys(hsm: &SoftwareHsm, directory: &Path) {
     };
     let paths = COMPONENTS.iter().enumerate().map(write).collect();
     hsm.load_components(key_name("kek"), paths, NOW).await.unwrap();
+    let zone = (
+        KeyPurpose::ZonePinTdes,
+        ZPK,
+        *b"P0",
+        ModeOfUse::EncryptDecrypt,
+        Algorithm::Tdea,
+    );
+    let issuer = |purpose, key, usage, algorithm| (purpose, key, usage, ModeOfUse::DeriveKeys, algorithm);
     let keys = [
-        (
-            "zpk",
-            KeyPurpose::ZonePinTdes,
-            ZPK,
-            *b"P0",
-            ModeOfUse::EncryptDecrypt,
-        ),
+        ("zpk", zone),
         (
             "imk-ac",
-            KeyPurpose::IssuerCryptogram,
-            IMK_AC,
-            *b"E0",
-            ModeOfUse::DeriveKeys,
+            issuer(KeyPurpose::IssuerCryptogram, IMK_AC, *b"E0", Algorithm::Tdea),
         ),
         (
             "imk-smi",
-            KeyPurpose::IssuerScriptIntegrity,
-            IMK_SMI,
-            *b"E2",
-            ModeOfUse::DeriveKeys,
+            issuer(
+                KeyPurpose::IssuerScriptIntegrity,
+                IMK_SMI,
+                *b"E2",
+                Algorithm::Tdea,
+            ),
         ),
         (
             "imk-smc",
-            KeyPurpose::IssuerScriptConfidentiality,
-            IMK_SMC,
-            *b"E1",
-            ModeOfUse::DeriveKeys,
+            issuer(
+                KeyPurpose::IssuerScriptConfidentiality,
+                IMK_SMC,
+                *b"E1",
+                Algorithm::Tdea,
+            ),
+        ),
+        (
+            "imk-ac-aes",
+            issuer(KeyPurpose::IssuerCryptogramAes, IMK_AC, *b"E0", Algorithm::Aes),
+        ),
+        (
+            "imk-smi-aes",
+            issuer(
+                KeyPurpose::IssuerScriptIntegrityAes,
+                IMK_SMI,
+                *b"E2",
+                Algorithm::Aes,
+            ),
+        ),
+        (
+            "imk-smc-aes",
+            issuer(
+                KeyPurpose::IssuerScriptConfidentialityAes,
+                IMK_SMC,
+                *b"E1",
+                Algorithm::Aes,
+            ),
         ),
     ];
-    for (name, purpose, key, usage, mode_of_use) in keys {
-        let block = key_block(&key, usage, mode_of_use);
+    for (name, (purpose, key, usage, mode_of_use, algorithm)) in keys {
+        if algorithm == Algorithm::Aes && !aes_keys {
+            continue;
+        }
+        let block = key_block(&key, usage, mode_of_use, algorithm);
         hsm.import_key(key_name(name), purpose, block, key_name("kek"), NOW)
             .await
             .unwrap();
     }
 }
 
-fn key_block(key: &[u8; 16], usage: [u8; 2], mode_of_use: ModeOfUse) -> String {
+fn key_block(key: &[u8; 16], usage: [u8; 2], mode_of_use: ModeOfUse, algorithm: Algorithm) -> String {
     let kek: Vec<u8> = COMPONENTS[0]
         .iter()
         .zip(COMPONENTS[1])
@@ -427,7 +534,7 @@ fn key_block(key: &[u8; 16], usage: [u8; 2], mode_of_use: ModeOfUse) -> String {
     let header = Header {
         version: KeyBlockVersion::D,
         usage: KeyUsage::from_code(usage).unwrap(),
-        algorithm: Algorithm::Tdea,
+        algorithm,
         mode_of_use,
         key_version: *b"00",
         exportability: Exportability::Exportable,

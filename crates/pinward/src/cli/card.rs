@@ -1,14 +1,16 @@
-//! `pinward card status CARD`: which PIN works where, and the evidence for it.
+//! `pinward card …`: which PIN works where and the evidence for it, new plastic, and a script sent again.
 
 use std::io::{self, Write};
 
-use cards::{CardRef, Pan, Timestamp};
+use cards::{CardRef, Expiry, Pan, Psn, Timestamp};
 use clap::{Args, Subcommand};
-use issuer::Desk;
 use issuer::card_status::{AttemptReport, CardReport, card_status};
+use issuer::reissue_card::{NewPlastic, ReissueError, reissue_card};
+use issuer::resend_script::resend_script;
+use issuer::{ActError, Desk, Refusal};
 use zeroize::Zeroizing;
 
-use super::place::Place;
+use super::place::{Place, operator};
 use crate::clock;
 use crate::failure::Failure;
 
@@ -16,6 +18,12 @@ use crate::failure::Failure;
 pub(crate) enum CardCommand {
     /// Which PIN works where, and the evidence for it
     Status(Status),
+    /// The same number on a new plastic: the host speaks to the new chip from now on
+    Reissue(Reissue),
+    /// A new number, read from standard input, for a lost or stolen card, which is blocked
+    Replace(Replace),
+    /// Send a script again whose attempts or time are used up
+    Resend(Resend),
 }
 
 #[derive(Debug, Args)]
@@ -29,8 +37,109 @@ pub(crate) struct Status {
     place: Place,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Reissue {
+    /// The card's 16-digit hexadecimal reference
+    card: CardRef,
+    /// Last month of validity, YYMM
+    #[arg(long, value_parser = expiry)]
+    expiry: Expiry,
+    /// Card sequence number, 0 to 99
+    #[arg(long, value_parser = psn)]
+    psn: Psn,
+    /// PIN version that the new chip was personalised with, where it isn't the present one
+    #[arg(long, value_name = "VERSION")]
+    chip_version: Option<u32>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replace {
+    /// The card's 16-digit hexadecimal reference
+    card: CardRef,
+    /// Last month of validity, YYMM
+    #[arg(long, value_parser = expiry)]
+    expiry: Expiry,
+    /// Card sequence number, 0 to 99
+    #[arg(long, value_parser = psn, default_value = "0")]
+    psn: Psn,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resend {
+    /// The card's 16-digit hexadecimal reference
+    card: CardRef,
+    #[command(flatten)]
+    place: Place,
+}
+
+fn expiry(text: &str) -> Result<Expiry, &'static str> {
+    Expiry::parse_yymm(text).ok_or("four digits YYMM are wanted")
+}
+
+fn psn(text: &str) -> Result<Psn, &'static str> {
+    text.parse().ok().and_then(Psn::new).ok_or("0 to 99 is wanted")
+}
+
 pub(crate) async fn run(command: CardCommand, out: &mut dyn Write) -> Result<(), Failure> {
-    let CardCommand::Status(arguments) = command;
+    match command {
+        CardCommand::Status(arguments) => status(arguments, out).await,
+        CardCommand::Reissue(arguments) => {
+            let plastic = NewPlastic {
+                card: arguments.card,
+                pan: None,
+                psn: arguments.psn,
+                expiry: arguments.expiry,
+                personalised_version: arguments.chip_version,
+                actor: operator(),
+            };
+            put_plastic(plastic, &arguments.place, out).await
+        }
+        CardCommand::Replace(arguments) => {
+            let plastic = NewPlastic {
+                card: arguments.card,
+                pan: Some(read_pan()?),
+                psn: arguments.psn,
+                expiry: arguments.expiry,
+                personalised_version: None,
+                actor: operator(),
+            };
+            put_plastic(plastic, &arguments.place, out).await
+        }
+        CardCommand::Resend(arguments) => resend(arguments, out).await,
+    }
+}
+
+async fn put_plastic(plastic: NewPlastic, place: &Place, out: &mut dyn Write) -> Result<(), Failure> {
+    let opened = place.open().await?;
+    let reissued = reissue_card(&opened.desk, plastic, clock::now()).await;
+    opened.hsm.close().await;
+    let card = reissued.map_err(|error| match error {
+        ReissueError::Refused(refusal) => Failure::Refused(refusal.to_string()),
+        ReissueError::Fault(fault) => fault.into(),
+    })?;
+    Ok(writeln!(out, "{card}")?)
+}
+
+async fn resend(arguments: Resend, out: &mut dyn Write) -> Result<(), Failure> {
+    let opened = arguments.place.open().await?;
+    let revived = resend_script(&opened.desk, arguments.card, operator(), clock::now()).await;
+    opened.hsm.close().await;
+    let told = match revived {
+        Ok(true) => "It is sent again at the card's next insertion.",
+        Ok(false) => "Nothing needs to be sent again.",
+        Err(ActError::Refused(Refusal::NotYourCard)) => {
+            return Err(Failure::Refused("there is no such card".to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(writeln!(out, "{told}")?)
+}
+
+async fn status(arguments: Status, out: &mut dyn Write) -> Result<(), Failure> {
     let asked = Asked::read(&arguments.card)?;
     let opened = arguments.place.open().await?;
     let report = report(&opened.desk, asked).await;
@@ -60,12 +169,14 @@ impl Asked {
                 .map_err(|error| Failure::Usage(format!("CARD: {error}")))?;
             return Ok(Self::Reference(reference));
         }
-        let mut line = Zeroizing::new(String::new());
-        io::stdin().read_line(&mut line)?;
-        let pan =
-            Pan::parse(line.trim()).map_err(|error| Failure::BadData(format!("standard input: {error}")))?;
-        Ok(Self::Pan(pan))
+        Ok(Self::Pan(read_pan()?))
     }
+}
+
+fn read_pan() -> Result<Pan, Failure> {
+    let mut line = Zeroizing::new(String::new());
+    io::stdin().read_line(&mut line)?;
+    Pan::parse(line.trim()).map_err(|error| Failure::BadData(format!("standard input: {error}")))
 }
 
 async fn report(desk: &Desk, asked: Asked) -> Result<CardReport, Failure> {

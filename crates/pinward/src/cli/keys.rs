@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use hsm::{KeyAdmin, KeyInfo, KeyName, KeyPurpose};
+use hsm::{Ibm3624Rule, KeyAdmin, KeyInfo, KeyName, KeyPurpose, ValidationDigits};
 use serde::Deserialize;
 use serde::de::value::{Error as NameError, StrDeserializer};
 use store::{AuditEvent, Store};
@@ -57,6 +57,36 @@ enum KeysCommand {
         under: String,
         /// File with the key block, or - for standard input
         block: PathBuf,
+    },
+    /// Give a zone key a new value from a TR-31 key block; its former value is still read, until the next replacement
+    Replace {
+        name: String,
+        /// Key exchange key
+        #[arg(long, value_name = "NAME")]
+        under: String,
+        /// Check value that the other party told; another one is refused
+        #[arg(long, value_name = "HEX")]
+        kcv: Option<String>,
+        /// File with the key block, or - for standard input
+        block: PathBuf,
+    },
+    /// End the overlap: the former value of a zone key is no longer read
+    DropFormer { name: String },
+    /// Set, once, how a key of IBM 3624 offsets makes validation data and digits
+    Ibm3624Rule {
+        name: String,
+        /// Decimalisation table, 16 digits, at least 8 different ones
+        #[arg(long, value_name = "DIGITS")]
+        table: String,
+        /// Validation data: this many digits of the card number, from its left end
+        #[arg(long, value_name = "COUNT", required_unless_present = "rightmost")]
+        leftmost: Option<u8>,
+        /// Validation data: this many digits of the card number, the last before its check digit
+        #[arg(long, value_name = "COUNT", conflicts_with = "leftmost")]
+        rightmost: Option<u8>,
+        /// Hexadecimal digit that fills the validation data up to 16
+        #[arg(long, value_name = "HEX", value_parser = hex_digit)]
+        pad: u8,
     },
 }
 
@@ -112,8 +142,45 @@ async fn act(
                 .await?;
             tell(&key, out)?;
         }
+        KeysCommand::Replace {
+            name,
+            under,
+            kcv,
+            block,
+        } => {
+            let block = read_block(&block)?;
+            record(store, "key_replace", &name).await?;
+            let key = hsm
+                .replace_key(KeyName(name), block, KeyName(under), kcv, now)
+                .await?;
+            tell(&key, out)?;
+        }
+        KeysCommand::DropFormer { name } => {
+            record(store, "key_drop_former", &name).await?;
+            tell(&hsm.drop_former_key(KeyName(name)).await?, out)?;
+        }
+        KeysCommand::Ibm3624Rule {
+            name,
+            table,
+            leftmost,
+            rightmost,
+            pad,
+        } => {
+            let digits = match (leftmost, rightmost) {
+                (Some(count), _) => ValidationDigits::Leftmost(count),
+                (None, count) => ValidationDigits::RightmostWithoutCheckDigit(count.unwrap_or_default()),
+            };
+            record(store, "key_ibm3624_rule", &name).await?;
+            let rule = Ibm3624Rule { table, digits, pad };
+            tell(&hsm.set_ibm3624_rule(KeyName(name), rule).await?, out)?;
+        }
     }
     Ok(())
+}
+
+fn hex_digit(text: &str) -> Result<u8, &'static str> {
+    let digit = u8::from_str_radix(text, 16).ok().filter(|_| text.len() == 1);
+    digit.ok_or("one hexadecimal digit is wanted")
 }
 
 /// Puts the operation on record before it is asked of the HSM, so that none goes unrecorded (I11).

@@ -11,6 +11,7 @@ mod import;
 mod keys;
 mod password;
 mod place;
+mod report;
 mod serve;
 
 use std::future::Future;
@@ -47,9 +48,12 @@ enum Command {
     /// Look after the audit chain
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Ask about a card
+    /// Ask about a card, give it a new plastic, send its script again
     #[command(subcommand)]
     Card(card::CardCommand),
+    /// See how far a migration is: chips that lag, verifiers that differ
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// Set a cardmember's password, read from standard input
     Password(password::Arguments),
     /// Look after the HSM's keys
@@ -93,6 +97,7 @@ fn run_command(command: Command) -> Result<ExitCode, Failure> {
         Command::Import(arguments) => on_runtime(import::run(arguments, out)),
         Command::Audit(command) => on_runtime(audit::run(command, out)),
         Command::Card(command) => on_runtime(card::run(command, out)),
+        Command::Report(command) => on_runtime(report::run(command, out)),
         Command::Password(arguments) => on_runtime(password::run(arguments, out)),
         Command::Keys(arguments) => on_runtime(keys::run(arguments, out)),
         #[cfg(feature = "simulators")]

@@ -9,7 +9,7 @@
 //! | `programme` | id of a configured programme |
 //! | `role` | `basic` or `supplementary` |
 //! | `status` | `inactive`, `active` or `blocked` |
-//! | `pin` | `none`; `pvv:1:4021` (PVKI 1 to 6, Visa PVV); `iso0:` and 16, or `iso4:` and 32 hexadecimal digits: the PIN block of that ISO 9564-1:2017 format under the zone key |
+//! | `pin` | `none`; `pvv:1:4021` (PVKI 1 to 6, Visa PVV); `ibm3624:1111` (IBM 3624 offset, 4 to 12 digits); `iso0:` and 16, or `iso4:` and 32 hexadecimal digits: the PIN block of that ISO 9564-1:2017 format under the zone key |
 
 use cards::{CardRole, CardStatus, Expiry, Pan, ProgrammeId, Psn};
 use data_encoding::HEXUPPER_PERMISSIVE;
@@ -79,14 +79,16 @@ fn pin(text: &str, zone_key: Option<&KeyName>) -> Result<NewCardPin, &'static st
         return if text == "none" {
             Ok(NewCardPin::None)
         } else {
-            Err("none, pvv:, iso0: or iso4: is wanted")
+            Err("none, pvv:, ibm3624:, iso0:, iso3: or iso4: is wanted")
         };
     };
     match form {
         "pvv" => pvv(rest).ok_or("pvv: wants a PVKI of 1 to 6, a colon and 4 digits"),
+        "ibm3624" => offset(rest).ok_or("ibm3624: wants an offset of 4 to 12 digits"),
         "iso0" => block(rest, ZonePinFormat::Iso0, zone_key),
+        "iso3" => block(rest, ZonePinFormat::Iso3, zone_key),
         "iso4" => block(rest, ZonePinFormat::Iso4, zone_key),
-        _ => Err("none, pvv:, iso0: or iso4: is wanted"),
+        _ => Err("none, pvv:, ibm3624:, iso0:, iso3: or iso4: is wanted"),
     }
 }
 
@@ -98,6 +100,13 @@ fn pvv(text: &str) -> Option<NewCardPin> {
     is_digits.then(|| NewCardPin::Pvv {
         pvki,
         pvv: digits.map(|digit| digit - b'0'),
+    })
+}
+
+fn offset(text: &str) -> Option<NewCardPin> {
+    let is_offset = (4..=12).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_offset.then(|| NewCardPin::Ibm3624 {
+        offset: text.bytes().map(|digit| digit - b'0').collect(),
     })
 }
 

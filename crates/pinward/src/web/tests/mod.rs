@@ -180,6 +180,7 @@ fn programme() -> Programme {
         currency: 978,
         script: cards::ScriptSettings::default(),
         fraud: cards::FraudRules::default(),
+        reissue: cards::ReissueRules::default(),
     }
 }
 

@@ -1,0 +1,224 @@
+//! A card gets a new plastic: the same number with a new expiry or sequence number (reissue), or a new number for a lost
+//! or stolen card (replacement).
+//!
+//! Whether the PIN goes along is the programme's rule. Tries always go along: a new plastic refills nothing (I9).
+
+use cards::{CardRef, CardState, CardStatus, ChipVersion, Expiry, Pan, PinReference, Psn, Timestamp};
+use hsm::StateToSeal;
+use store::{AuditEvent, CardRecord, CommitOutcome, NewState};
+
+use crate::desk::OpenCard;
+use crate::refusal::only_fault;
+use crate::{Desk, Fault};
+
+/// The new plastic.
+#[derive(Clone, Debug)]
+pub struct NewPlastic {
+    /// The card that gets it.
+    pub card: CardRef,
+    /// A new number for a replacement; `None` for a reissue.
+    pub pan: Option<Pan>,
+    pub psn: Psn,
+    pub expiry: Expiry,
+    /// For a reissue: the PIN version that the new chip was personalised with, where it isn't the host's of now.
+    pub personalised_version: Option<u32>,
+    /// Who asks, for the audit trail: `operator:0`.
+    pub actor: String,
+}
+
+/// Why a card gets no new plastic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReissueRefusal {
+    #[error("there is no such card")]
+    NoSuchCard,
+    #[error("the card is blocked: give it a new number")]
+    CardBlocked,
+    #[error("expiry and card sequence number are the present card's")]
+    SamePlastic,
+    #[error("the new number is the present card's: leave it out for a reissue")]
+    SameNumber,
+    #[error("another card has the new number")]
+    NumberInUse,
+    #[error("the programme's card numbers have {wanted} digits")]
+    NumberLength { wanted: u8 },
+    #[error("the chip can't have version {version}: the card has had PIN versions up to {newest}")]
+    NoSuchVersion { version: u32, newest: u32 },
+    #[error("the card changed at the same moment: try again")]
+    TryAgain,
+}
+
+/// How a reissue ends badly.
+#[derive(Debug, thiserror::Error)]
+pub enum ReissueError {
+    #[error(transparent)]
+    Refused(#[from] ReissueRefusal),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Puts a new plastic in the place of the present one. Answers the card's reference from now on.
+///
+/// A reissue takes effect at once: from now on the host speaks to the new chip. A replacement is a new card, inactive
+/// until its cardmember activates it; the present card is blocked in the same commit.
+pub async fn reissue_card(desk: &Desk, plastic: NewPlastic, now: Timestamp) -> Result<CardRef, ReissueError> {
+    let record = desk.store.card(plastic.card).await.map_err(Fault::from)?;
+    let card = desk.open(record.ok_or(ReissueRefusal::NoSuchCard)?)?;
+    desk.require_untampered(&card).await.map_err(only_fault)?;
+    let (new, old_state, audit) = match &plastic.pan {
+        None => reissue(desk, &card, &plastic, now).await?,
+        Some(pan) => replace(desk, &card, &plastic, pan, now).await?,
+    };
+    let reference = new.key.row;
+    let (row, version) = (card.record.key.row, card.record.version);
+    let outcome = desk
+        .store
+        .reissue_card(row, version, new, old_state, audit)
+        .await
+        .map_err(Fault::from)?;
+    match outcome {
+        CommitOutcome::Done { .. } => Ok(reference),
+        _ => Err(ReissueRefusal::TryAgain.into()),
+    }
+}
+
+type Reissued = (CardRecord, Option<NewState>, Vec<AuditEvent>);
+
+async fn reissue(
+    desk: &Desk,
+    card: &OpenCard<'_>,
+    plastic: &NewPlastic,
+    now: Timestamp,
+) -> Result<Reissued, ReissueError> {
+    if card.state.status == CardStatus::Blocked {
+        return Err(ReissueRefusal::CardBlocked.into());
+    }
+    if (plastic.expiry, plastic.psn) == (card.record.expiry, card.record.psn) {
+        return Err(ReissueRefusal::SamePlastic.into());
+    }
+    let keeps_pin = card.programme.reissue.reissue_keeps_pin;
+    let chip = personalised(&card.state, keeps_pin, plastic.personalised_version)?;
+    let state = card.state.reissued(chip, &card.programme.script_rules(), now);
+    let record = CardRecord {
+        psn: plastic.psn,
+        expiry: plastic.expiry,
+        ..card.record.clone()
+    };
+    let record = sealed(desk, record, &state).await?;
+    let audit = event("card_reissued", card, plastic, keeps_pin, now);
+    Ok((record, None, vec![audit]))
+}
+
+fn personalised(
+    state: &CardState,
+    keeps_pin: bool,
+    version: Option<u32>,
+) -> Result<ChipVersion, ReissueRefusal> {
+    let none = ChipVersion {
+        version: 0,
+        sealed: None,
+    };
+    match version.filter(|_| keeps_pin) {
+        _ if !keeps_pin => Ok(none),
+        None => Ok(state.host_chip_version()),
+        Some(version) if version == state.host.version => Ok(state.host_chip_version()),
+        Some(version) if (1..state.host.version).contains(&version) => Ok(ChipVersion {
+            version,
+            sealed: None,
+        }),
+        Some(version) => Err(ReissueRefusal::NoSuchVersion {
+            version,
+            newest: state.host.version,
+        }),
+    }
+}
+
+async fn replace(
+    desk: &Desk,
+    card: &OpenCard<'_>,
+    plastic: &NewPlastic,
+    pan: &Pan,
+    now: Timestamp,
+) -> Result<Reissued, ReissueError> {
+    let wanted = card.programme.pan_len_digits;
+    if usize::from(wanted) != pan.len_digits() {
+        return Err(ReissueRefusal::NumberLength { wanted }.into());
+    }
+    let key = one(desk.hsm.card_keys(vec![pan.clone()]).await.map_err(Fault::from)?);
+    if key == card.record.key {
+        return Err(ReissueRefusal::SameNumber.into());
+    }
+    let there = desk.store.cards(vec![key]).await.map_err(Fault::from)?;
+    if there.iter().any(Option::is_some) {
+        return Err(ReissueRefusal::NumberInUse.into());
+    }
+    let sealed_pan = one(desk.hsm.seal_pans(vec![pan.clone()]).await.map_err(Fault::from)?);
+    let keeps_pin = card.programme.reissue.replacement_keeps_pin
+        && matches!(card.state.host.reference, PinReference::Sealed(_));
+    let reference = match keeps_pin {
+        true => {
+            let moved = desk.hsm.move_pin(card.for_hsm(), pan.clone()).await;
+            PinReference::Sealed(moved.map_err(|error| Fault::of_hsm(error, card.record.key.row))?)
+        }
+        false => PinReference::None,
+    };
+    let mut state = CardState::delivered(CardStatus::Inactive, reference, card.programme.tries_max);
+    state.tries = card.state.tries.clone();
+    let record = CardRecord {
+        key,
+        pan: sealed_pan,
+        psn: plastic.psn,
+        expiry: plastic.expiry,
+        last_four: pan.last_four().to_owned(),
+        ..card.record.clone()
+    };
+    let record = sealed(desk, record, &state).await?;
+    let mut blocked = card.state.next();
+    blocked.status = CardStatus::Blocked;
+    let old_state = desk.seal(card, blocked).await.map_err(only_fault)?;
+    let mut opened = event("card_replaced", card, plastic, keeps_pin, now);
+    opened.card = Some(key.row);
+    let closed = event("card_blocked", card, plastic, keeps_pin, now);
+    Ok((record, Some(old_state), vec![closed, opened]))
+}
+
+/// The record with its state and the HSM's MAC over both.
+async fn sealed(desk: &Desk, record: CardRecord, state: &CardState) -> Result<CardRecord, Fault> {
+    let encoded = state.encode();
+    let to_seal = StateToSeal {
+        key: record.key,
+        pan: record.pan,
+        psn: record.psn,
+        state: encoded.clone(),
+    };
+    let mac = one(desk.hsm.seal_states(vec![to_seal]).await?);
+    Ok(CardRecord {
+        version: state.version,
+        state: encoded,
+        mac: mac.0,
+        ..record
+    })
+}
+
+fn event(
+    kind: &'static str,
+    card: &OpenCard<'_>,
+    plastic: &NewPlastic,
+    keeps_pin: bool,
+    now: Timestamp,
+) -> AuditEvent {
+    AuditEvent {
+        at: now,
+        kind,
+        card: Some(card.record.key.row),
+        actor: plastic.actor.clone(),
+        detail: format!(
+            r#"{{"expiry":"{}","psn":{},"pin_kept":{keeps_pin}}}"#,
+            plastic.expiry.yymm(),
+            plastic.psn.number()
+        ),
+    }
+}
+
+fn one<T>(batch: Vec<T>) -> T {
+    batch.into_iter().next().expect("one answer for one request")
+}

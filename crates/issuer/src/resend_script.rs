@@ -1,0 +1,46 @@
+//! An operator has a card's script sent again, after its attempts or its time were used up.
+
+use cards::{CardRef, Timestamp};
+use store::{AuditEvent, Commit, CommitOutcome};
+
+use crate::refusal::only_fault;
+use crate::{ActError, Desk, Refusal};
+
+/// Revives what the chip is still to be told. Whether there was anything to revive.
+///
+/// Refuses a reference that no card has, and a card that changed at the same moment.
+pub async fn resend_script(
+    desk: &Desk,
+    card: CardRef,
+    operator: String,
+    now: Timestamp,
+) -> Result<bool, ActError> {
+    let record = desk.store.card(card).await?.ok_or(Refusal::NotYourCard)?;
+    let card = desk.open(record)?;
+    desk.require_untampered(&card).await?;
+    let mut next = card.state.next();
+    if !next.resend(&card.programme.script_rules(), now) {
+        return Ok(false);
+    }
+    let commit = Commit {
+        card: card.record.key.row,
+        expected_version: card.record.version,
+        new_state: Some(desk.seal(&card, next).await.map_err(only_fault)?),
+        message: None,
+        tombstone: None,
+        step_up: None,
+        audit: vec![AuditEvent {
+            at: now,
+            kind: "script_resend",
+            card: Some(card.record.key.row),
+            actor: operator,
+            detail: "{}".to_owned(),
+        }],
+        attempts: Vec::new(),
+        notices: Vec::new(),
+    };
+    match desk.store.commit(vec![commit]).await?.pop() {
+        Some(CommitOutcome::Done { .. }) => Ok(true),
+        _ => Err(Refusal::TryAgain.into()),
+    }
+}

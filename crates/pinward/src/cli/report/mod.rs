@@ -1,0 +1,31 @@
+//! `pinward report`: what the operator looks at while cards move and chips follow.
+
+mod chips;
+mod dual_run;
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReportCommand {
+    /// Cards whose chip isn't known to have the host's PIN
+    Chips(chips::Arguments),
+    /// How an existing PIN verifier and Pinward judged the same PINs
+    DualRun(dual_run::Arguments),
+}
+
+pub(crate) async fn run(command: ReportCommand, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        ReportCommand::Chips(arguments) => chips::run(arguments, out).await,
+        ReportCommand::DualRun(arguments) => dual_run::run(arguments, out).await,
+    }
+}
+
+fn json(report: &impl serde::Serialize, out: &mut dyn Write) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(report).map_err(|error| Failure::Fault(error.to_string()))?;
+    writeln!(out, "{text}")?;
+    Ok(())
+}
