@@ -1,27 +1,24 @@
-//! Decides authorisation requests: the hot path.
+//! Decides authorisation requests, and takes in advices of those decided elsewhere: the hot path.
 //!
 //! A batch goes through few hops, each for all of it at once: card keys, card rows, cryptogram and PIN check, chip
 //! answers, one durable commit. The comparison of a PIN is made before the commit and told after it; where the card
 //! has changed in between, it is thrown away and made anew (I1).
 
-mod chip_data;
+pub(crate) mod chip_data;
+
+mod chip_answer;
 mod judge;
+mod record;
 mod request;
 
-use cards::{CardKey, CardRef, CardState, ScriptKind, ScriptTemplate, Timestamp};
-use emv::csu::Csu;
-use emv::script::{IssuerScript, ScriptPhase};
-use emv::tags::TAG_91_ISSUER_AUTHENTICATION_DATA;
-use hsm::{
-    CheckRequest, ChipAnswer, ChipAnswerRequest, ChipDecision, HsmFault, Item, ScriptOrder, StateToSeal,
-};
+use cards::{CardRef, Timestamp};
+use hsm::{CheckRequest, HsmFault, HsmRefusal, NewZonePin, StateToSeal};
 use store::{AuditEvent, CardRecord, Commit, CommitOutcome, MessageRecord, NewState};
 
-use crate::chip_profile::ChipProfile;
 use crate::desk::OpenCard;
 use crate::{Desk, Fault};
-use chip_data::ChipData;
-use judge::{Judgement, judge};
+use chip_data::{ChipData, Unusable};
+use judge::{Found, Judgement, judge};
 pub use request::{
     AuthorisationAnswer, AuthorisationRequest, Authority, CardEntry, Checked, Decision, MessageIdentity,
     PinCheck, RequestKind, Transaction,
@@ -31,178 +28,178 @@ pub use request::{
 /// through; a request that loses this often is answered with [`Decision::SystemMalfunction`], its PIN untold.
 const ROUNDS_MAX: usize = 64;
 
-/// One request of the batch that still waits for its answer.
-struct Waiting<'r> {
+/// One request of the batch that still waits for its answer, with its card as it was read.
+struct Case<'a> {
     index: usize,
-    request: &'r AuthorisationRequest,
-    chip: Result<Option<ChipData>, chip_data::Unusable>,
-    key: CardKey,
+    request: &'a AuthorisationRequest,
+    chip: Result<Option<ChipData>, Unusable>,
+    card: OpenCard<'a>,
+}
+
+/// The answers of a batch so far, and what goes on record without a card's commit.
+struct Answers {
+    given: Vec<Option<AuthorisationAnswer>>,
+    turned_away: Vec<AuditEvent>,
+    now: Timestamp,
 }
 
 /// Decides a batch and answers in its order. Answers leave only after everything they rest on is durable.
 ///
 /// Fails as a whole only where the HSM or the store doesn't answer: then nothing was told and, unless the fault came
-/// at the commit itself, nothing charged. A card whose record is damaged costs only its own requests their answer.
+/// at the commit itself, nothing charged. A card whose record is damaged, or a missing key, costs only its own requests
+/// their answer.
 pub async fn authorise(
     desk: &Desk,
     requests: &[AuthorisationRequest],
     now: Timestamp,
 ) -> Result<Vec<AuthorisationAnswer>, Fault> {
-    let mut answers: Vec<Option<AuthorisationAnswer>> = vec![None; requests.len()];
-    let mut waiting = identify(desk, requests, now, &mut answers).await?;
+    let mut answers = Answers {
+        given: vec![None; requests.len()],
+        turned_away: Vec::new(),
+        now,
+    };
+    let mut cases = identify(desk, requests, &mut answers).await?;
     for _ in 0..ROUNDS_MAX {
-        if waiting.is_empty() {
+        if cases.is_empty() {
             break;
         }
-        waiting = decide(desk, waiting, now, &mut answers).await?;
+        cases = decide(desk, cases, &mut answers).await?;
     }
-    let unanswered = || AuthorisationAnswer::declined(Decision::SystemMalfunction);
-    Ok(answers
-        .into_iter()
-        .map(|answer| answer.unwrap_or_else(unanswered))
+    for case in cases {
+        answers.turn_away(
+            case.request,
+            Some(case.card.row()),
+            case.index,
+            Decision::SystemMalfunction,
+        );
+    }
+    if !answers.turned_away.is_empty() {
+        desk.store.append_audit(answers.turned_away).await?;
+    }
+    let given = answers.given.into_iter();
+    Ok(given
+        .map(|answer| answer.expect("every request was decided, repeated or turned away"))
         .collect())
 }
 
-/// Finds the cards. Requests for cards that aren't ours are answered, and on record, here.
-async fn identify<'r>(
-    desk: &Desk,
-    requests: &'r [AuthorisationRequest],
-    now: Timestamp,
-    answers: &mut [Option<AuthorisationAnswer>],
-) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
+/// Finds the cards. Requests for cards that aren't ours are answered here.
+async fn identify<'a>(
+    desk: &'a Desk,
+    requests: &'a [AuthorisationRequest],
+    answers: &mut Answers,
+) -> Result<Vec<Case<'a>>, Fault> {
     let pans = requests.iter().map(|request| request.pan.clone()).collect();
     let keys = desk.hsm.card_keys(pans).await?;
     let records = desk.store.cards(keys).await?;
-    let mut waiting = Vec::with_capacity(requests.len());
-    let mut strangers = Vec::new();
-    for (index, ((request, record), answer)) in requests.iter().zip(records).zip(answers).enumerate() {
-        match record {
-            Some(record) => {
-                let chip = request
-                    .chip
-                    .as_deref()
-                    .map(|chip| ChipData::read(chip, request.entry))
-                    .transpose();
-                let key = record.key;
-                let waits = Waiting {
-                    index,
-                    request,
-                    chip,
-                    key,
-                };
-                waiting.push((waits, record));
-            }
-            None => {
-                *answer = Some(AuthorisationAnswer::declined(Decision::UnknownCard));
-                strangers.push(stranger(request, now));
-            }
-        }
-    }
-    if !strangers.is_empty() {
-        desk.store.append_audit(strangers).await?;
-    }
-    Ok(waiting)
-}
-
-fn stranger(request: &AuthorisationRequest, now: Timestamp) -> AuditEvent {
-    AuditEvent {
-        at: now,
-        kind: "authorisation",
-        card: None,
-        actor: format!("link:{}", request.link),
-        detail: format!(
-            r#"{{"decision":"UnknownCard","last_four":"{}"}}"#,
-            request.pan.last_four()
-        ),
-    }
-}
-
-/// One round: check, judge, commit. Returns the requests whose card changed meanwhile, with the card as it is now.
-async fn decide<'r>(
-    desk: &Desk,
-    waiting: Vec<(Waiting<'r>, CardRecord)>,
-    now: Timestamp,
-    answers: &mut [Option<AuthorisationAnswer>],
-) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
-    let mut open = Vec::with_capacity(waiting.len());
-    for (waits, record) in waiting {
+    let mut cases = Vec::with_capacity(requests.len());
+    for (index, (request, record)) in requests.iter().zip(records).enumerate() {
+        let Some(record) = record else {
+            answers.turn_away(request, None, index, Decision::UnknownCard);
+            continue;
+        };
+        let row = record.key.row;
         match desk.open(record) {
-            Ok(card) => open.push((waits, card)),
-            Err(fault) => give_up(answers, &waits, &fault),
+            Ok(card) => cases.push(Case {
+                index,
+                request,
+                chip: ChipData::of(request, card.programme.scheme),
+                card,
+            }),
+            Err(fault) => answers.give_up(request, row, index, &fault),
         }
     }
-    let checks = open
-        .iter()
-        .map(|(waits, card)| check_request(waits, card, now))
-        .collect();
+    Ok(cases)
+}
+
+/// One round: check, judge, commit. Returns the cases whose card changed meanwhile, with the card as it is now.
+async fn decide<'a>(
+    desk: &'a Desk,
+    cases: Vec<Case<'a>>,
+    answers: &mut Answers,
+) -> Result<Vec<Case<'a>>, Fault> {
+    let now = answers.now;
+    let checks = cases.iter().map(|case| case.check(now)).collect();
     let replies = desk.hsm.check(checks).await?;
-    let mut judged = Vec::with_capacity(open.len());
-    for ((waits, card), reply) in open.into_iter().zip(replies) {
+    let mut judged = Vec::with_capacity(cases.len());
+    for (case, reply) in cases.into_iter().zip(replies) {
         match reply {
             Ok(reply) => {
-                let judgement = judge(&card, waits.request, &waits.chip, &reply, now);
-                judged.push((waits, card, judgement));
+                let number_repeated = case.number_is_repeated(desk, reply.cryptogram_valid, now);
+                let found = Found {
+                    reply,
+                    number_repeated,
+                };
+                let judgement = judge(&case, found, now);
+                judged.push((case, judgement));
             }
-            Err(refusal) => {
-                let fault = Fault::of_card(refusal, card.record.key.row);
-                give_up(answers, &waits, &fault);
-            }
+            Err(refusal) => answers.refuse(&case, refusal),
         }
     }
-    let (chip_answers, new_states) = tokio::join!(answer_chips(desk, &judged), seal(desk, &judged));
-    let (chip_answers, new_states) = (chip_answers?, new_states?);
+    let (for_chips, new_states) =
+        tokio::join!(chip_answer::with_present_pins(desk, &judged), seal(desk, &judged));
+    let (mut for_chips, new_states) = (for_chips?, new_states?);
+    chip_answer::with_new_pins(desk, &judged, &new_states, &mut for_chips).await?;
     let mut proposed = Vec::with_capacity(judged.len());
-    for (((waits, card, judgement), chip), new_state) in judged.into_iter().zip(chip_answers).zip(new_states)
-    {
-        match chip.transpose() {
-            Ok(chip) => {
-                let answer = answer(waits.request, &card, &judgement, chip);
-                let commit = commit(waits.request, &card, judgement, new_state, &answer, now);
-                proposed.push((waits, answer, commit));
+    for (((case, judgement), for_chip), new_state) in judged.into_iter().zip(for_chips).zip(new_states) {
+        match for_chip.transpose() {
+            Ok(for_chip) => {
+                let answer = answer(&case, &judgement, for_chip);
+                let commit = commit(&case, judgement, new_state, &answer, now);
+                proposed.push((case, answer, commit));
             }
-            Err(refusal) => give_up(answers, &waits, &Fault::of_card(refusal, card.record.key.row)),
+            Err(refusal) => answers.refuse(&case, refusal),
         }
     }
     settle(desk, proposed, answers).await
 }
 
 /// Commits what was decided; answers what became durable.
-async fn settle<'r>(
-    desk: &Desk,
-    proposed: Vec<(Waiting<'r>, AuthorisationAnswer, Commit)>,
-    answers: &mut [Option<AuthorisationAnswer>],
-) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
+async fn settle<'a>(
+    desk: &'a Desk,
+    proposed: Vec<(Case<'a>, AuthorisationAnswer, Commit)>,
+    answers: &mut Answers,
+) -> Result<Vec<Case<'a>>, Fault> {
     let mut commits = Vec::with_capacity(proposed.len());
     let mut decided = Vec::with_capacity(proposed.len());
-    for (waits, answer, commit) in proposed {
+    for (case, answer, commit) in proposed {
         commits.push(commit);
-        decided.push((waits, answer));
+        decided.push((case, answer));
     }
     let outcomes = desk.store.commit(commits).await?;
     let mut again = Vec::new();
-    for ((waits, answer), outcome) in decided.into_iter().zip(outcomes) {
+    for ((case, answer), outcome) in decided.into_iter().zip(outcomes) {
         match outcome {
-            CommitOutcome::Done { .. } => put(answers, waits.index, answer),
+            CommitOutcome::Done { .. } => answers.put(case.index, answer),
             CommitOutcome::Duplicate(recorded) => {
-                put(answers, waits.index, repeated(waits.request.message, &recorded));
+                answers.put(case.index, repeated(case.request.message, &recorded));
             }
-            CommitOutcome::VersionConflict => again.push(waits),
+            CommitOutcome::VersionConflict => again.push(case),
             CommitOutcome::StepUpMissing => unreachable!("no network message spends a step-up"),
         }
     }
-    reload(desk, again).await
+    reload(desk, again, answers).await
 }
 
-async fn reload<'r>(desk: &Desk, again: Vec<Waiting<'r>>) -> Result<Vec<(Waiting<'r>, CardRecord)>, Fault> {
+async fn reload<'a>(
+    desk: &'a Desk,
+    again: Vec<Case<'a>>,
+    answers: &mut Answers,
+) -> Result<Vec<Case<'a>>, Fault> {
     if again.is_empty() {
-        return Ok(Vec::new());
+        return Ok(again);
     }
-    let records = desk
-        .store
-        .cards(again.iter().map(|waits| waits.key).collect())
-        .await?;
-    let now_there = |(waits, record): (Waiting<'r>, Option<CardRecord>)| record.map(|record| (waits, record));
-    Ok(again.into_iter().zip(records).filter_map(now_there).collect())
+    let keys = again.iter().map(|case| case.card.record.key).collect();
+    let records: Vec<Option<CardRecord>> = desk.store.cards(keys).await?;
+    let mut cases = Vec::with_capacity(again.len());
+    for (case, record) in again.into_iter().zip(records) {
+        let row = case.card.row();
+        match record.map(|record| desk.open(record)) {
+            Some(Ok(card)) => cases.push(Case { card, ..case }),
+            Some(Err(fault)) => answers.give_up(case.request, row, case.index, &fault),
+            None => answers.turn_away(case.request, Some(row), case.index, Decision::UnknownCard),
+        }
+    }
+    Ok(cases)
 }
 
 /// What a repeat gets: the recorded answer, if it is a repeat.
@@ -216,168 +213,155 @@ fn repeated(message: MessageIdentity, recorded: &MessageRecord) -> Authorisation
     }
 }
 
-fn put(answers: &mut [Option<AuthorisationAnswer>], index: usize, answer: AuthorisationAnswer) {
-    *answers.get_mut(index).expect("indices come from this batch") = Some(answer);
-}
+impl Case<'_> {
+    /// The chip data, where they can be read.
+    fn chip(&self) -> Option<&ChipData> {
+        self.chip.as_ref().ok()?.as_ref()
+    }
 
-/// A damaged card record: its request is refused, nothing is evaluated, the operator is told (I10).
-fn give_up(answers: &mut [Option<AuthorisationAnswer>], waits: &Waiting<'_>, fault: &Fault) {
-    tracing::error!(%fault, link = &*waits.request.link, "a request can't be decided");
-    put(
-        answers,
-        waits.index,
-        AuthorisationAnswer::declined(Decision::SystemMalfunction),
-    );
-}
+    /// What the HSM is to check. The card's MAC is checked even where nothing else is.
+    fn check(&self, now: Timestamp) -> CheckRequest {
+        let request = self.request;
+        let nothing_else = CheckRequest {
+            card: self.card.for_hsm(),
+            cryptogram: None,
+            pin: None,
+            new_pin: None,
+        };
+        let cryptogram = self.chip().map(|chip| chip.cryptogram.clone());
+        if request.kind == RequestKind::Advice {
+            return CheckRequest {
+                cryptogram,
+                ..nothing_else
+            };
+        }
+        if judge::refused_outright(self, now).is_some() {
+            return nothing_else;
+        }
+        let proven_or_waived = cryptogram.is_some() || self.card.programme.pin_without_chip;
+        let comparable = proven_or_waived && self.card.state.tries.locked(now).is_none();
+        CheckRequest {
+            cryptogram,
+            pin: request.pin.clone().filter(|_| comparable),
+            new_pin: request
+                .new_pin
+                .clone()
+                .filter(|_| comparable && request.transaction == Transaction::PinChange)
+                .map(|pin| NewZonePin {
+                    pin,
+                    len_digits: self.card.programme.pin_len_digits,
+                }),
+            ..nothing_else
+        }
+    }
 
-/// What the HSM is to check. The card's MAC is checked even where nothing else is.
-fn check_request(waits: &Waiting<'_>, card: &OpenCard<'_>, now: Timestamp) -> CheckRequest {
-    let decidable = judge::refused_outright(card, waits.request, &waits.chip, now).is_none();
-    let chip = waits
-        .chip
-        .as_ref()
-        .ok()
-        .and_then(Option::as_ref)
-        .filter(|_| decidable);
-    let proven_or_waived = chip.is_some() || card.programme.pin_without_chip;
-    let comparable = decidable && proven_or_waived && card.state.tries.locked(now).is_none();
-    CheckRequest {
-        card: card.for_hsm(),
-        cryptogram: chip.map(|chip| chip.cryptogram(card.programme.scheme)),
-        pin: waits.request.pin.clone().filter(|_| comparable),
-        new_pin: None,
+    /// Whether the terminal has used its unpredictable number for another valid cryptogram lately.
+    fn number_is_repeated(&self, desk: &Desk, cryptogram_valid: Option<bool>, now: Timestamp) -> bool {
+        let (Some(chip), Some(terminal), Some(true)) = (self.chip(), self.request.terminal, cryptogram_valid)
+        else {
+            return false;
+        };
+        // An advice brings the number of its own transaction again, with the final cryptogram.
+        self.request.kind == RequestKind::Request
+            && desk.unpredictable_numbers.is_repeated(
+                terminal,
+                chip.unpredictable_number,
+                chip.cryptogram.arqc,
+                now,
+            )
     }
 }
 
-/// ARPC and script for each request whose chip proved itself; `None` for the others.
-async fn answer_chips(
-    desk: &Desk,
-    judged: &[(Waiting<'_>, OpenCard<'_>, Judgement)],
-) -> Result<Vec<Option<Item<ChipAnswer>>>, Fault> {
-    let orders: Vec<Option<ChipAnswerRequest>> = judged.iter().map(chip_order).collect();
-    let wanted: Vec<bool> = orders.iter().map(Option::is_some).collect();
-    let orders: Vec<ChipAnswerRequest> = orders.into_iter().flatten().collect();
-    let mut made = if orders.is_empty() {
-        Vec::new()
-    } else {
-        desk.hsm.answer_chip(orders).await?
+impl Answers {
+    fn put(&mut self, index: usize, answer: AuthorisationAnswer) {
+        *self.given.get_mut(index).expect("indices come from this batch") = Some(answer);
     }
-    .into_iter();
-    Ok(wanted
-        .into_iter()
-        .map(|wanted| if wanted { made.next() } else { None })
-        .collect())
-}
 
-fn chip_order(
-    (waits, card, judgement): &(Waiting<'_>, OpenCard<'_>, Judgement),
-) -> Option<ChipAnswerRequest> {
-    let chip = waits.chip.as_ref().ok()?.as_ref()?;
-    let delivery = judgement.delivery.filter(|delivery| delivery.authenticates)?;
-    let approved = judgement.decision == Decision::Approved;
-    let csu = Csu {
-        pin_try_counter: delivery.csu.map(|_| card.programme.tries_max),
-        ..Csu::answer(approved)
-    };
-    let profile = ChipProfile::of(card.programme.scheme);
-    Some(ChipAnswerRequest {
-        card: card.for_hsm(),
-        cryptogram: chip.cryptogram(card.programme.scheme),
-        decisions: vec![ChipDecision {
-            arc: if approved { profile.approved } else { profile.declined },
-            csu: csu.to_bytes(),
-        }],
-        scripts: delivery
-            .script
-            .map_or_else(Vec::new, |sent| orders(sent.kind).to_vec()),
-    })
-}
+    /// Answers a request that no card's commit can hold, and puts that on record.
+    fn turn_away(
+        &mut self,
+        request: &AuthorisationRequest,
+        card: Option<CardRef>,
+        index: usize,
+        decision: Decision,
+    ) {
+        self.turned_away
+            .push(record::turned_away(request, card, decision, self.now));
+        self.put(index, AuthorisationAnswer::declined(decision));
+    }
 
-/// The commands of a script, in their order.
-fn orders(kind: ScriptKind) -> &'static [ScriptOrder] {
-    match kind {
-        ScriptKind::ChangePin => &[ScriptOrder::ChangePin],
-        ScriptKind::UnblockPin => &[ScriptOrder::UnblockPin],
-        ScriptKind::UnblockAndChangePin => &[ScriptOrder::UnblockPin, ScriptOrder::ChangePin],
-        ScriptKind::UnblockByCsu => &[],
+    /// A damaged card record: its request is refused, nothing is evaluated, the operator is told (I10).
+    fn give_up(&mut self, request: &AuthorisationRequest, card: CardRef, index: usize, fault: &Fault) {
+        tracing::error!(%fault, link = &*request.link, "a request can't be decided");
+        self.turn_away(request, Some(card), index, Decision::SystemMalfunction);
+    }
+
+    /// The HSM won't evaluate it: a missing key is named, anything else is the operator's.
+    fn refuse(&mut self, case: &Case<'_>, refusal: HsmRefusal) {
+        let row = case.card.row();
+        if refusal == HsmRefusal::NoSuchKey {
+            tracing::error!(card = %row, link = &*case.request.link, "a key is missing in the HSM");
+            self.turn_away(case.request, Some(row), case.index, Decision::KeyMissing);
+        } else {
+            let fault = Fault::of_card(refusal, row);
+            self.give_up(case.request, row, case.index, &fault);
+        }
     }
 }
 
 /// The next states with their MACs; `None` where the card stays as it is. A missing MAC fails the whole batch: without
 /// it a charge would be lost.
-async fn seal(
-    desk: &Desk,
-    judged: &[(Waiting<'_>, OpenCard<'_>, Judgement)],
-) -> Result<Vec<Option<NewState>>, Fault> {
-    let states: Vec<Option<StateToSeal>> = judged
+async fn seal(desk: &Desk, judged: &[(Case<'_>, Judgement)]) -> Result<Vec<Option<NewState>>, Fault> {
+    let to_seal: Vec<StateToSeal> = judged
         .iter()
-        .map(|(_, card, judgement)| judgement.next.as_ref().map(|next| card.to_seal(next)))
+        .filter_map(|(case, judgement)| judgement.next.as_ref().map(|next| case.card.to_seal(next)))
         .collect();
-    let to_seal: Vec<StateToSeal> = states.iter().flatten().cloned().collect();
-    let mut macs = if to_seal.is_empty() {
-        Vec::new()
-    } else {
-        desk.hsm.seal_states(to_seal).await?
+    if to_seal.is_empty() {
+        return Ok(judged.iter().map(|_| None).collect());
     }
-    .into_iter();
-    let mut seal_one = |(state, next): (StateToSeal, &CardState)| {
-        let mac = macs
-            .next()
-            .ok_or_else(|| HsmFault("fewer MACs than states".to_owned()))?;
-        Ok(NewState {
-            version: next.version,
-            state: state.state,
-            mac: mac.0,
+    let encoded: Vec<Vec<u8>> = to_seal.iter().map(|state| state.state.clone()).collect();
+    let mut sealed = encoded.into_iter().zip(desk.hsm.seal_states(to_seal).await?);
+    judged
+        .iter()
+        .map(|(_, judgement)| {
+            let Some(next) = &judgement.next else {
+                return Ok(None);
+            };
+            let (state, mac) = sealed
+                .next()
+                .ok_or_else(|| HsmFault("fewer MACs than states".to_owned()))?;
+            Ok(Some(NewState {
+                version: next.version,
+                state,
+                mac: mac.0,
+            }))
         })
-    };
-    states
-        .into_iter()
-        .zip(judged)
-        .map(|(state, (_, _, judgement))| state.zip(judgement.next.as_ref()).map(&mut seal_one).transpose())
         .collect()
 }
 
 fn answer(
-    request: &AuthorisationRequest,
-    card: &OpenCard<'_>,
+    case: &Case<'_>,
     judgement: &Judgement,
-    chip: Option<ChipAnswer>,
+    for_chip: Option<chip_answer::ForChip>,
 ) -> AuthorisationAnswer {
-    let approved = judgement.decision == Decision::Approved;
+    let request = case.request;
+    let asked = request.kind == RequestKind::Request;
+    let granted = asked && judgement.decision == Decision::Approved && request.decided_here();
+    let (chip, chip_if_declined) = for_chip.map_or((None, None), |made| (Some(made.chip), made.if_declined));
     AuthorisationAnswer {
         decision: judgement.decision,
         checked: judgement.checked,
-        approval_code: approved.then(|| approval_code(request.message.content)),
-        balance_minor: (approved && request.transaction == Transaction::Balance)
-            .then_some(card.programme.amount_max_minor),
-        chip: chip.map(|chip| chip_bytes(chip, card.programme.script_rules().template)),
-        chip_if_declined: None,
-        atc: judgement.atc,
-        signals: Vec::new(),
+        approval_code: granted.then(|| approval_code(request.message.content)),
+        balance_minor: (granted && request.transaction == Transaction::Balance)
+            .then_some(case.card.programme.amount_max_minor),
+        chip,
+        chip_if_declined,
+        atc: judgement
+            .proved
+            .then(|| case.chip().map(|chip| chip.atc))
+            .flatten(),
+        signals: judgement.signals.clone(),
     }
-}
-
-fn chip_bytes(chip: ChipAnswer, template: ScriptTemplate) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for data in &chip.issuer_authentication_data {
-        emv::tlv::put(&mut bytes, TAG_91_ISSUER_AUTHENTICATION_DATA, data);
-    }
-    if !chip.commands.is_empty() {
-        let script = IssuerScript {
-            phase: match template {
-                ScriptTemplate::BeforeFinalAc => ScriptPhase::BeforeFinalAc,
-                ScriptTemplate::AfterFinalAc => ScriptPhase::AfterFinalAc,
-            },
-            id: None,
-            commands: chip.commands,
-        };
-        bytes.extend(
-            script
-                .to_bytes()
-                .expect("a PIN change and an unblock together are below the limit"),
-        );
-    }
-    bytes
 }
 
 /// Six digits out of the message's hash: the same for a repeat, unlike for another message.
@@ -387,30 +371,26 @@ fn approval_code(content: [u8; 32]) -> [u8; 6] {
 }
 
 fn commit(
-    request: &AuthorisationRequest,
-    card: &OpenCard<'_>,
+    case: &Case<'_>,
     judgement: Judgement,
     new_state: Option<NewState>,
     answer: &AuthorisationAnswer,
     now: Timestamp,
 ) -> Commit {
-    let row: CardRef = card.record.key.row;
-    let audit = judgement.audit(request, row, now);
-    let attempts = judgement.attempts(now);
-    let notices = judgement.notices(card, now);
+    let message = case.request.message;
     Commit {
-        card: row,
-        expected_version: card.record.version,
+        card: case.card.row(),
+        expected_version: case.card.record.version,
         new_state,
         message: Some(MessageRecord {
-            identity: request.message.identity,
-            content: request.message.content,
+            identity: message.identity,
+            content: message.content,
             answer: answer.encode(),
         }),
         tombstone: None,
         step_up: None,
-        audit,
-        attempts,
-        notices,
+        audit: record::audit(case, &judgement, now),
+        attempts: record::attempts(case, &judgement, now),
+        notices: record::notices(case, &judgement, now),
     }
 }

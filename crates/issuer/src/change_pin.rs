@@ -24,7 +24,7 @@ pub struct ChangePin {
 pub async fn change_pin(desk: &Desk, request: ChangePin, now: Timestamp) -> Result<(), ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
     card.require_active()?;
-    if card.state.host.version == 0 {
+    if !card.state.has_pin() {
         return Err(Refusal::NoPin.into());
     }
     card.require_unlocked(now)?;
@@ -32,7 +32,12 @@ pub async fn change_pin(desk: &Desk, request: ChangePin, now: Timestamp) -> Resu
     let mut next = card.state.next();
     match judged.map_err(|error| ActError::from_hsm(error, request.card))? {
         PinChange::Matched(sealed) => {
-            next.set_pin(sealed, card.programme.tries_max, &card.programme.script_rules(), now);
+            next.set_pin(
+                sealed,
+                card.programme.tries_max,
+                &card.programme.script_rules(),
+                now,
+            );
             let detail = format!(
                 r#"{{"channel":"{}","pin_version":{}}}"#,
                 request.actor.channel, next.host.version

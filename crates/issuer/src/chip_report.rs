@@ -1,7 +1,10 @@
 //! How the end of a script attempt goes on record.
 
 use cards::{CardRef, Resolution, ScriptEnd, ScriptSent, Timestamp};
-use store::{AttemptWrite, AuditEvent};
+use emv::script::ScriptResult;
+use store::{AttemptWrite, AuditEvent, NewNotice};
+
+use crate::desk::OpenCard;
 
 /// The audit record of an attempt's end, by the chip's own word.
 pub(crate) fn resolution_audit(resolution: Resolution, card: CardRef, now: Timestamp) -> AuditEvent {
@@ -35,6 +38,43 @@ pub(crate) fn resolution_attempt(resolution: Resolution, heard: String, at: Time
         evidence: format!("{heard}{meaning}"),
         at,
     }
+}
+
+/// The cardmember hears that the chip has the PIN they know as new, not of one that they replaced meanwhile.
+pub(crate) fn proof_notices(
+    card: &OpenCard<'_>,
+    resolutions: &[Resolution],
+    now: Timestamp,
+) -> Vec<NewNotice> {
+    let has_hosts = |Resolution { sent, end }: &&Resolution| {
+        let is_hosts = sent.kind.changes_pin() && sent.version == card.state.host.version;
+        is_hosts && *end == ScriptEnd::Applied
+    };
+    resolutions
+        .iter()
+        .filter(has_hosts)
+        .map(|_| card.notice("chip_has_new_pin", now, "{}".to_owned()))
+        .collect()
+}
+
+/// What a terminal claims about a script (9F5B) in a message: told as "reported", never as proof. `None` where it claims
+/// nothing that can be read.
+pub(crate) fn reported_attempt(
+    sent: ScriptSent,
+    script_results: &[u8],
+    message: &str,
+    at: Timestamp,
+) -> Option<AttemptWrite> {
+    let claims: Vec<String> = ScriptResult::parse_all(script_results)?
+        .iter()
+        .map(|result| format!("{:?}", result.outcome))
+        .collect();
+    Some(AttemptWrite::Resolved {
+        attempt: sent.attempt,
+        outcome: "reported",
+        evidence: format!("the terminal reports {} (9F5B) in {message}", claims.join(", ")),
+        at,
+    })
 }
 
 /// What a record says about an attempt.

@@ -33,7 +33,12 @@ pub async fn create_pin(desk: &Desk, request: CreatePin, now: Timestamp) -> Resu
     let sealed = desk.hsm.create_pin(card.for_hsm(), request.envelope).await;
     let sealed = sealed.map_err(|error| ActError::from_hsm(error, request.card))?;
     let mut next = card.state.next();
-    next.set_pin(sealed, card.programme.tries_max, &card.programme.script_rules(), now);
+    next.set_pin(
+        sealed,
+        card.programme.tries_max,
+        &card.programme.script_rules(),
+        now,
+    );
     let channel = request.actor.channel;
     let detail = format!(r#"{{"channel":"{channel}","pin_version":{}}}"#, next.host.version);
     let audit = card.audit("pin_created", &request.actor, now, detail);

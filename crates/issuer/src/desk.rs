@@ -177,6 +177,10 @@ fn step_up(card: &OpenCard<'_>, actor: &Actor, operation: &'static str, now: Tim
 }
 
 impl OpenCard<'_> {
+    pub(crate) fn row(&self) -> CardRef {
+        self.record.key.row
+    }
+
     /// The card as the HSM takes it.
     pub(crate) fn for_hsm(&self) -> HsmCard {
         HsmCard {

@@ -6,21 +6,42 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use cards::Timestamp;
+use cards::{FraudSignal, Timestamp};
+
+use crate::authorise::CardEntry;
+use crate::authorise::chip_data::ChipData;
+use crate::desk::OpenCard;
 
 /// How long an unpredictable number is remembered at least: 10 minutes, in milliseconds; at most twice that.
 const REMEMBERED_MS: i64 = 10 * 60 * 1000;
 /// Numbers that one half of the memory holds; more push the older half out. Both together stay below 8 MB.
 const REMEMBERED_MAX: usize = 1 << 16;
 
-/// One number of one terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct TerminalNumber {
-    /// DE41.
-    pub(crate) terminal: [u8; 8],
-    /// Tag 9F37.
-    pub(crate) number: [u8; 4],
+/// What the message itself gives away, valid cryptogram or not.
+pub(crate) fn of_message(entry: CardEntry, chip: Option<&ChipData>) -> Vec<FraudSignal> {
+    let mut signals = Vec::new();
+    if entry == CardEntry::Fallback {
+        signals.push(FraudSignal::Fallback);
+    }
+    if chip.is_some_and(|chip| chip.entry_disagrees) {
+        signals.push(FraudSignal::EntryModeDisagrees);
+    }
+    signals
 }
+
+/// What shows when the cryptogram is valid.
+pub(crate) fn of_chip(card: &OpenCard<'_>, chip: &ChipData, signals: &mut Vec<FraudSignal>) {
+    if chip.terminal_claims_offline_pin && !chip.offline_pin_verified() {
+        signals.push(FraudSignal::Wedge);
+    }
+    let near = card.programme.fraud.atc_far_ahead_by;
+    if card.state.atc_jump(chip.atc).is_some_and(|jump| jump > near) {
+        signals.push(FraudSignal::AtcFarAhead);
+    }
+}
+
+/// One unpredictable number (9F37) of one terminal (DE41).
+type TerminalNumber = ([u8; 8], [u8; 4]);
 
 /// The unpredictable numbers that terminals used lately, each with the cryptogram that it went into. Kept in memory
 /// only: a restart forgets them.
@@ -40,7 +61,14 @@ struct Halves {
 impl UnpredictableNumbers {
     /// Remembers a number with its valid cryptogram, and tells whether the terminal used it for another cryptogram
     /// before. The same cryptogram again is a repeat of the same transaction.
-    pub(crate) fn is_repeated(&self, used: TerminalNumber, cryptogram: [u8; 8], now: Timestamp) -> bool {
+    pub(crate) fn is_repeated(
+        &self,
+        terminal: [u8; 8],
+        number: [u8; 4],
+        cryptogram: [u8; 8],
+        now: Timestamp,
+    ) -> bool {
+        let used = (terminal, number);
         let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         halves.age(now);
         let earlier = halves
@@ -69,44 +97,38 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-    fn number(number: u32) -> TerminalNumber {
-        TerminalNumber {
-            terminal: *b"ATM00001",
-            number: number.to_be_bytes(),
-        }
+    fn is_repeated(seen: &UnpredictableNumbers, number: u32, cryptogram: u8, now: Timestamp) -> bool {
+        seen.is_repeated(*b"ATM00001", number.to_be_bytes(), [cryptogram; 8], now)
     }
 
     #[test]
     fn a_number_is_repeated_only_with_another_cryptogram_at_the_same_terminal() {
         let seen = UnpredictableNumbers::default();
-        let elsewhere = TerminalNumber {
-            terminal: *b"ATM00002",
-            ..number(1)
-        };
-        assert!(!seen.is_repeated(number(1), [1; 8], NOW));
-        assert!(!seen.is_repeated(number(1), [1; 8], NOW), "a retransmission");
-        assert!(!seen.is_repeated(elsewhere, [2; 8], NOW));
-        assert!(!seen.is_repeated(number(2), [3; 8], NOW));
-        assert!(seen.is_repeated(number(1), [4; 8], NOW));
+        assert!(!is_repeated(&seen, 1, 1, NOW));
+        assert!(!is_repeated(&seen, 1, 1, NOW), "a retransmission");
+        assert!(!seen.is_repeated(*b"ATM00002", 1_u32.to_be_bytes(), [2; 8], NOW));
+        assert!(!is_repeated(&seen, 2, 3, NOW));
+        assert!(is_repeated(&seen, 1, 4, NOW));
     }
 
     #[test]
     fn numbers_are_forgotten_after_at_most_twenty_minutes() {
         let seen = UnpredictableNumbers::default();
-        seen.is_repeated(number(1), [1; 8], NOW);
+        is_repeated(&seen, 1, 1, NOW);
         let half = NOW.plus_ms(REMEMBERED_MS);
-        seen.is_repeated(number(2), [2; 8], half);
-        seen.is_repeated(number(3), [3; 8], half.plus_ms(REMEMBERED_MS));
-        assert!(!seen.is_repeated(number(1), [4; 8], half.plus_ms(REMEMBERED_MS)));
-        assert!(seen.is_repeated(number(2), [5; 8], half.plus_ms(REMEMBERED_MS)));
+        is_repeated(&seen, 2, 2, half);
+        let whole = half.plus_ms(REMEMBERED_MS);
+        is_repeated(&seen, 3, 3, whole);
+        assert!(!is_repeated(&seen, 1, 4, whole));
+        assert!(is_repeated(&seen, 2, 5, whole));
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let seen = UnpredictableNumbers::default();
         let many = u32::try_from(3 * REMEMBERED_MAX).unwrap();
-        for each in 0..many {
-            seen.is_repeated(number(each), [0; 8], NOW);
+        for number in 0..many {
+            is_repeated(&seen, number, 0, NOW);
         }
         let halves = seen.0.lock().unwrap();
         assert!(halves.newer.len() + halves.older.len() <= 2 * REMEMBERED_MAX);

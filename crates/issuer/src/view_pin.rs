@@ -28,7 +28,9 @@ pub async fn view_pin(desk: &Desk, request: ViewPin, now: Timestamp) -> Result<R
     card.require_unlocked(now)?;
     match (&card.state.host.reference, request.which) {
         (PinReference::None, _) => return Err(Refusal::NoPin.into()),
-        (PinReference::Pvv { .. } | PinReference::Ibm3624 { .. }, RevealWhich::Current) => return Err(Refusal::PinNotViewable.into()),
+        (PinReference::Pvv { .. } | PinReference::Ibm3624 { .. }, RevealWhich::Current) => {
+            return Err(Refusal::PinNotViewable.into());
+        }
         (PinReference::Pvv { .. } | PinReference::Ibm3624 { .. } | PinReference::Sealed(_), _) => {}
     }
     if let RevealWhich::OnChip { version } = request.which {

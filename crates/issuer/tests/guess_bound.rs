@@ -1,4 +1,4 @@
-//! Invariants I1 and I2 under parallel guessing, over the portal's act and the host's at once, on SQLite
+//! Invariants I1 and I2 under parallel guessing, over the portal's act, inquiries and PIN changes at once, on SQLite
 //! (`security.md` R1, A9).
 //!
 //! The same race against a store that forgets the version condition shows that this test can fail.
@@ -171,7 +171,8 @@ async fn race(
         .unwrap()
 }
 
-/// One batch of a link: each guess on each card, every fourth task with the card's own cryptogram.
+/// One batch of a link: each guess on each card, every fourth task with the card's own cryptogram, every eighth as the
+/// current PIN of a PIN change at an ATM.
 fn batch(
     bank: &Bank,
     cards: &[TestCard],
@@ -185,7 +186,10 @@ fn batch(
             let field_55 = task
                 .is_multiple_of(4)
                 .then(|| present(chip, Interface::Contact, &[], CLAIMS_NOTHING).field_55);
-            batch.push(bank.balance_inquiry(card, guess, field_55));
+            batch.push(match field_55 {
+                Some(field_55) if task.is_multiple_of(8) => bank.pin_change(card, guess, "2580", field_55),
+                field_55 => bank.balance_inquiry(card, guess, field_55),
+            });
         }
     }
     batch

@@ -97,6 +97,13 @@ pub struct AuthorisationRequest {
     pub link: Arc<str>,
 }
 
+impl AuthorisationRequest {
+    /// Whether no other host decides after this one. PIN services are always decided here.
+    pub(crate) fn decided_here(&self) -> bool {
+        self.authority == Authority::Here || self.transaction.is_pin_service()
+    }
+}
+
 /// The decision, by name. Each surface maps it to its own codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {

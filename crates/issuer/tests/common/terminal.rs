@@ -39,7 +39,7 @@ pub(crate) fn new_chip(directory: &Path, pan: &Pan, pin: &str) -> Chip {
         aid: AID_PINWARD.to_vec(),
         label: "TEST".into(),
         scheme: cards::Scheme::VisaCvn18,
-        keys: chip_keys(pan),
+        keys: chip_keys(cards::Scheme::VisaCvn18, pan),
         report_cleared: sim::card::perso::ReportCleared::default(),
         certified_key: None,
         pin: Pin::parse(pin),

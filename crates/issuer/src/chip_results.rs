@@ -1,0 +1,239 @@
+//! What a host tells about an authorisation afterwards: how it ended, what the terminal claims of its script, and what
+//! the chip signed. The act behind `POST /v1/chip/results`.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use cards::{Pan, Resolution, ScriptSent, Timestamp};
+use hsm::CheckRequest;
+use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, MessageRecord, StoreFault};
+
+use crate::authorise::chip_data::{ChipData, Unusable};
+use crate::authorise::{AuthorisationAnswer, CardEntry, Decision, MessageIdentity, RequestKind};
+use crate::chip_report::{attempt_detail, reported_attempt, resolution_attempt, resolution_audit};
+use crate::desk::OpenCard;
+use crate::{Desk, Fault};
+
+/// How often the results are tried anew because their card changed under them.
+const ROUNDS_MAX: usize = 64;
+
+/// What is told about one authorisation.
+#[derive(Clone, Debug)]
+pub struct ChipResults {
+    /// Who this message is itself.
+    pub message: MessageIdentity,
+    /// [`MessageIdentity::identity`] of the authorisation.
+    pub original: [u8; 16],
+    pub pan: Pan,
+    pub end: TransactionEnd,
+    /// Tag 9F5B: a claim of the terminal, shown as such.
+    pub script_results: Option<Vec<u8>>,
+    /// Chip data with the chip's final or a later cryptogram: BER-TLV, as in ISO 8583 field 55. The one thing here that
+    /// proves anything.
+    pub chip: Option<Vec<u8>>,
+    /// Name of the client, for the audit trail.
+    pub link: Arc<str>,
+}
+
+/// How the transaction ended, as the host says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionEnd {
+    Completed,
+    /// Taken back: whether its answer reached the chip is anybody's guess.
+    Reversed,
+    NotTold,
+}
+
+/// What became of the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChipResultsOutcome {
+    /// On record. The verdict on the chip's cryptogram, where one came that can be read.
+    Accepted { cryptogram_valid: Option<bool> },
+    /// The card isn't ours.
+    UnknownCard,
+    /// No authorisation with that identity was answered.
+    UnknownOriginal,
+    /// Another message has this identity.
+    DuplicateDiffers,
+}
+
+/// Takes results in. The chip's valid cryptogram resolves script attempts, also late; a claim of the terminal is
+/// recorded as "reported" and resolves nothing; a reversal leaves the script of that authorisation unknown. The online
+/// PIN is never touched.
+pub async fn take_chip_results(
+    desk: &Desk,
+    results: &ChipResults,
+    now: Timestamp,
+) -> Result<ChipResultsOutcome, Fault> {
+    let keys = desk.hsm.card_keys(vec![results.pan.clone()]).await?;
+    for _ in 0..ROUNDS_MAX {
+        let Some(record) = desk.store.cards(keys.clone()).await?.pop().flatten() else {
+            return Ok(ChipResultsOutcome::UnknownCard);
+        };
+        let original = desk.store.messages(vec![results.original]).await?.pop().flatten();
+        let Some(answer) = original.as_ref().and_then(AuthorisationAnswer::decode) else {
+            return Ok(ChipResultsOutcome::UnknownOriginal);
+        };
+        let card = desk.open(record)?;
+        let heard = hear(desk, &card, results).await?;
+        let cryptogram_valid = heard.cryptogram_valid;
+        let commit = commit(desk, &card, results, &answer, heard, now).await?;
+        let outcomes = desk.store.commit(vec![commit]).await?;
+        match outcomes.into_iter().next().expect("one outcome for one commit") {
+            CommitOutcome::Done { .. } => return Ok(ChipResultsOutcome::Accepted { cryptogram_valid }),
+            CommitOutcome::Duplicate(recorded) if recorded.content == results.message.content => {
+                let told = AuthorisationAnswer::decode(&recorded);
+                let cryptogram_valid = told.and_then(|answer| answer.checked.cryptogram_valid);
+                return Ok(ChipResultsOutcome::Accepted { cryptogram_valid });
+            }
+            CommitOutcome::Duplicate(_) => return Ok(ChipResultsOutcome::DuplicateDiffers),
+            CommitOutcome::VersionConflict => {}
+            CommitOutcome::StepUpMissing => unreachable!("no network message spends a step-up"),
+        }
+    }
+    Err(Fault::Store(StoreFault(
+        "the card kept changing under chip results".to_owned(),
+    )))
+}
+
+/// The chip's own word, as far as it can be read and proved.
+struct Heard {
+    chip: Result<Option<ChipData>, Unusable>,
+    cryptogram_valid: Option<bool>,
+}
+
+impl Heard {
+    fn proved(&self) -> Option<&ChipData> {
+        let chip = self.chip.as_ref().ok()?.as_ref();
+        chip.filter(|_| self.cryptogram_valid == Some(true))
+    }
+}
+
+/// Has the HSM check the card's record and the cryptogram, if there is one.
+async fn hear(desk: &Desk, card: &OpenCard<'_>, results: &ChipResults) -> Result<Heard, Fault> {
+    let read = |bytes: &Vec<u8>| {
+        ChipData::read(
+            bytes,
+            card.programme.scheme,
+            CardEntry::Contact,
+            RequestKind::Advice,
+        )
+    };
+    let chip = results.chip.as_ref().map(read).transpose();
+    let cryptogram = chip.as_ref().ok().and_then(Option::as_ref);
+    let check = CheckRequest {
+        card: card.for_hsm(),
+        cryptogram: cryptogram.map(|chip| chip.cryptogram.clone()),
+        pin: None,
+        new_pin: None,
+    };
+    let replies = desk.hsm.check(vec![check]).await?;
+    let reply = replies.into_iter().next().expect("one reply for one request");
+    let reply = reply.map_err(|refusal| Fault::of_card(refusal, card.row()))?;
+    Ok(Heard {
+        chip,
+        cryptogram_valid: reply.cryptogram_valid,
+    })
+}
+
+async fn commit(
+    desk: &Desk,
+    card: &OpenCard<'_>,
+    results: &ChipResults,
+    answer: &AuthorisationAnswer,
+    heard: Heard,
+    now: Timestamp,
+) -> Result<Commit, Fault> {
+    let mut next = card.state.next();
+    let rules = card.programme.script_rules();
+    let resolutions = heard.proved().map_or_else(Vec::new, |chip| {
+        next.chip_spoke(chip.evidence(RequestKind::Advice), &rules, now)
+    });
+    let claimed_about = next.script.in_flight.filter(|sent| answer.atc == Some(sent.atc));
+    let doubtful = match (results.end, answer.atc) {
+        (TransactionEnd::Reversed, Some(atc)) => next.answer_reversed(atc),
+        (TransactionEnd::Reversed | TransactionEnd::Completed | TransactionEnd::NotTold, _) => None,
+    };
+    let attempts = attempts(results, &heard, &resolutions, claimed_about, doubtful, now);
+    let audit = audit(card, results, &heard, &resolutions, doubtful, now);
+    let changed = next.script != card.state.script || next.atc_last != card.state.atc_last;
+    let new_state = if changed {
+        Some(desk.seal(card, next).await.map_err(crate::refusal::only_fault)?)
+    } else {
+        None
+    };
+    let mut recorded = AuthorisationAnswer::declined(Decision::Approved);
+    recorded.checked.cryptogram_valid = heard.cryptogram_valid;
+    Ok(Commit {
+        card: card.row(),
+        expected_version: card.record.version,
+        new_state,
+        message: Some(MessageRecord {
+            identity: results.message.identity,
+            content: results.message.content,
+            answer: recorded.encode(),
+        }),
+        tombstone: None,
+        step_up: None,
+        audit,
+        attempts,
+        notices: crate::chip_report::proof_notices(card, &resolutions, now),
+    })
+}
+
+fn attempts(
+    results: &ChipResults,
+    heard: &Heard,
+    resolutions: &[Resolution],
+    claimed_about: Option<ScriptSent>,
+    doubtful: Option<ScriptSent>,
+    now: Timestamp,
+) -> Vec<AttemptWrite> {
+    let evidence = heard.proved().map_or_else(String::new, |chip| {
+        format!("CVR {} in results with ATC {:04X}", chip.report.cvr, chip.atc)
+    });
+    let resolved = resolutions
+        .iter()
+        .map(|resolution| resolution_attempt(*resolution, evidence.clone(), now));
+    let claim = results.script_results.as_deref();
+    let reported = claimed_about
+        .zip(claim)
+        .and_then(|(sent, claim)| reported_attempt(sent, claim, "the results", now));
+    let unknown = doubtful.map(|sent| AttemptWrite::Resolved {
+        attempt: sent.attempt,
+        outcome: "unknown",
+        evidence: "the transaction was reversed".to_owned(),
+        at: now,
+    });
+    resolved.chain(reported.or(unknown)).collect()
+}
+
+fn audit(
+    card: &OpenCard<'_>,
+    results: &ChipResults,
+    heard: &Heard,
+    resolutions: &[Resolution],
+    doubtful: Option<ScriptSent>,
+    now: Timestamp,
+) -> Vec<AuditEvent> {
+    let by_link = |kind, detail| AuditEvent {
+        at: now,
+        kind,
+        card: Some(card.row()),
+        actor: ["link:", &results.link].concat(),
+        detail,
+    };
+    let mut detail = format!(r#"{{"end":"{:?}""#, results.end);
+    match (&heard.chip, heard.cryptogram_valid) {
+        (Err(unusable), _) => write!(detail, r#","chip_data":"{unusable}""#),
+        (Ok(_), Some(valid)) => write!(detail, r#","cryptogram_valid":{valid}"#),
+        (Ok(_), None) => Ok(()),
+    }
+    .expect("a String takes everything");
+    detail.push('}');
+    let mut events = vec![by_link("chip_results", detail)];
+    let ended = resolutions.iter();
+    events.extend(ended.map(|resolution| resolution_audit(*resolution, card.row(), now)));
+    events.extend(doubtful.map(|sent| by_link("script_unknown", attempt_detail(sent))));
+    events
+}
