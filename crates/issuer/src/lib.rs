@@ -12,7 +12,6 @@ pub mod change_pin;
 pub mod chip_lag;
 pub mod chip_profile;
 pub mod chip_results;
-pub mod chip_results;
 pub mod create_pin;
 pub mod dual_run;
 pub mod fraud;

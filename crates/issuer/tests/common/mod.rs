@@ -353,6 +353,7 @@ pub(crate) fn programme() -> Programme {
         pin_without_chip: false,
         currency: 978,
         fraud: cards::FraudRules::default(),
+        reissue: cards::ReissueRules::default(),
         script: cards::ScriptSettings::default(),
     }
 }
