@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::{CardState, CardStatus, Locked, PinReference, Timestamp};
+use crate::{CardState, CardStatus, Locked, Timestamp};
 
 /// The situation a card's PIN is in. The names are stable: they are part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -78,7 +78,7 @@ fn code(state: &CardState, now: Timestamp) -> AdviceCode {
         CardStatus::Inactive => return AdviceCode::CardInactive,
         CardStatus::Active => {}
     }
-    if has_no_pin(state) {
+    if !state.has_pin() {
         return AdviceCode::NoPin;
     }
     match state.tries.locked(now) {
@@ -112,14 +112,10 @@ fn chip_code(state: &CardState, now: Timestamp) -> AdviceCode {
     }
 }
 
-fn has_no_pin(state: &CardState) -> bool {
-    state.host.reference == PinReference::None
-}
-
 fn host_place(state: &CardState, now: Timestamp) -> PlaceState {
     if state.status != CardStatus::Active {
         PlaceState::NotInUse
-    } else if has_no_pin(state) {
+    } else if !state.has_pin() {
         PlaceState::None
     } else if state.tries.locked(now).is_some() {
         PlaceState::Locked

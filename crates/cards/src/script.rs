@@ -1,4 +1,4 @@
-//! What the chip is still to be told, and how an attempt to tell it ends (`docs/adr/0005-script-evidence.md`).
+//! What the chip is still to be told, and how an attempt to tell it ends (`docs/adr/0007-script-proof.md`).
 //!
 //! A *wish* (the new PIN, an unlock) stands until the chip's own cryptogram shows that it is fulfilled. A script that
 //! carries wishes is *in flight* from the moment an answer with it is committed until a later cryptogram tells its end;

@@ -2,7 +2,7 @@
 //!
 //! No public source says when a chip forgets what it did with a script, nor, for most profiles, what its counter counts.
 //! Each default is therefore the reading that needs the least of the chip; an issuer who knows the product says more
-//! (`[programme.script]`). `docs/adr/0005-script-evidence.md` shows what each setting proves.
+//! (`[programme.script]`). `docs/adr/0007-script-proof.md` shows what each setting proves.
 
 use serde::{Deserialize, Serialize};
 

@@ -49,7 +49,7 @@ pub enum PinReference {
 /// The host's PIN: the one online reference at any moment (I6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostPin {
-    /// Counts the PINs of this card from 1; 0 while there is none.
+    /// Counts the PINs of this card from 1; 0 before the first. None comes twice.
     pub version: u32,
     pub reference: PinReference,
 }
@@ -189,17 +189,20 @@ impl CardState {
         }
     }
 
+    /// The host has a PIN to compare with.
+    #[must_use]
+    pub fn has_pin(&self) -> bool {
+        match &self.host.reference {
+            PinReference::None => false,
+            PinReference::Sealed(_) | PinReference::Pvv { .. } | PinReference::Ibm3624 { .. } => true,
+        }
+    }
+
     /// What a chip has that is personalised now.
     #[must_use]
     pub fn host_chip_version(&self) -> ChipVersion {
-        let version = match &self.host.reference {
-            PinReference::None => 0,
-            PinReference::Sealed(_) | PinReference::Pvv { .. } | PinReference::Ibm3624 { .. } => {
-                self.host.version
-            }
-        };
         ChipVersion {
-            version,
+            version: if self.has_pin() { self.host.version } else { 0 },
             sealed: self.sealed_host_pin(),
         }
     }

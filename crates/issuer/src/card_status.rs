@@ -60,7 +60,7 @@ pub struct ScriptReport {
     pub attempts: Vec<AttemptReport>,
 }
 
-/// A script whose end isn't proven yet.
+/// An attempt whose end isn't proven yet: a script, else an unblock by card status update.
 #[derive(Clone, Debug, Serialize)]
 pub struct InFlightReport {
     pub kind: &'static str,
@@ -109,7 +109,7 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
     let attempts = desk.store.attempts(card.record.key.row).await?;
     let state = &card.state;
     let advice = Advice::of(state, now);
-    let host_version = state.host.version;
+    let host_version = state.host_chip_version().version;
     Ok(CardReport {
         card: card.record.key.row.to_string(),
         last_four: card.record.last_four.clone(),
@@ -153,7 +153,7 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
         },
         script: ScriptReport {
             queued: state.script.queued().map(script_name),
-            in_flight: state.script.in_flight.map(|sent| InFlightReport {
+            in_flight: state.script.in_flight.or(state.script.csu_in_flight).map(|sent| InFlightReport {
                 kind: script_name(sent.kind),
                 version: sent.version,
                 atc: sent.atc,

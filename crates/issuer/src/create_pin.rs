@@ -24,8 +24,8 @@ pub struct CreatePin {
 pub async fn create_pin(desk: &Desk, request: CreatePin, now: Timestamp) -> Result<(), ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
     card.require_active()?;
-    match (card.state.host.version, card.state.tries.locked(now)) {
-        (0, _) | (_, Some(Locked::ThisPin)) => {}
+    match (card.state.has_pin(), card.state.tries.locked(now)) {
+        (false, _) | (_, Some(Locked::ThisPin)) => {}
         (_, Some(Locked::InARow | Locked::LongRun { .. }) | None) => return Err(Refusal::PinExists.into()),
     }
     desk.require_step_up(&card, &request.actor, OPERATION, now)

@@ -22,7 +22,7 @@ pub struct UnlockPin {
 pub async fn unlock_pin(desk: &Desk, request: UnlockPin, now: Timestamp) -> Result<(), ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
     card.require_active()?;
-    if card.state.host.version == 0 {
+    if !card.state.has_pin() {
         return Err(Refusal::NoPin.into());
     }
     if card.state.tries.locked(now).is_none() && !card.state.chip.pin_blocked {

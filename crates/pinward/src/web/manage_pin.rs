@@ -74,13 +74,15 @@ pub(super) async fn show(
 
 fn happening(attempt: &AttemptReport) -> Happening {
     let carried = match attempt.kind.as_str() {
-        "unblock_pin" => "An unlock",
+        "unblock_pin" | "unblock_by_csu" => "An unlock",
+        "unblock_and_change_pin" => "An unlock with a new PIN",
         _ => "A new PIN",
     };
     let outcome = match attempt.outcome.as_str() {
         "applied" => "The card confirmed that it has it.",
         "failed" => "The card reported that it couldn't take it.",
-        "reported" => "The terminal said that the card took it; the card itself hasn't confirmed it yet.",
+        "not_applied" => "The card showed at its next use that it didn't get it.",
+        "reported" => "The terminal reported on it; the card itself hasn't confirmed anything yet.",
         "unknown" => "The card didn't confirm it.",
         _ => "The card hasn't answered yet.",
     };
