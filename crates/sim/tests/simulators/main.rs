@@ -5,6 +5,7 @@ mod bureau;
 mod card;
 mod host;
 mod issuer;
+mod offline_auth;
 mod reader;
 mod terminals;
 mod truncated;
