@@ -153,12 +153,16 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
         },
         script: ScriptReport {
             queued: state.script.queued().map(script_name),
-            in_flight: state.script.in_flight.or(state.script.csu_in_flight).map(|sent| InFlightReport {
-                kind: script_name(sent.kind),
-                version: sent.version,
-                atc: sent.atc,
-                reversed: sent.reversed,
-            }),
+            in_flight: state
+                .script
+                .in_flight
+                .or(state.script.csu_in_flight)
+                .map(|sent| InFlightReport {
+                    kind: script_name(sent.kind),
+                    version: sent.version,
+                    atc: sent.atc,
+                    reversed: sent.reversed,
+                }),
             needs_attention: state.script.needs_attention(now),
             attempts: attempts
                 .into_iter()
