@@ -84,7 +84,7 @@ pub enum SimCommand {
         #[command(flatten)]
         faults: FaultFlags,
     },
-    /// Take cash, or ask for the balance
+    /// Take cash, ask for the balance, change or unlock the PIN
     Atm {
         #[command(flatten)]
         card: CardFiles,
@@ -93,6 +93,12 @@ pub enum SimCommand {
         /// Amount with two decimals, 40.00; without it, the balance
         #[arg(long, value_parser = minor_units)]
         amount: Option<u64>,
+        /// Change the PIN to this one
+        #[arg(long, value_name = "DIGITS", value_parser = pin, conflicts_with = "amount")]
+        new_pin: Option<Pin>,
+        /// Unlock the PIN
+        #[arg(long, conflicts_with_all = ["amount", "new_pin"])]
+        unlock: bool,
         #[command(flatten)]
         bank: Bank,
         #[command(flatten)]
@@ -261,6 +267,8 @@ async fn run_command(command: SimCommand) -> Result<ExitCode, Failure> {
             card,
             keyed,
             amount,
+            new_pin,
+            unlock,
             bank,
             faults,
         } => {
@@ -270,9 +278,11 @@ async fn run_command(command: SimCommand) -> Result<ExitCode, Failure> {
                 return Err(Failure::usage("a cash machine takes exactly one PIN"));
             };
             let faults = faults.faults();
-            let journey = match amount {
-                Some(amount) => atm::withdraw(&mut chip, pin, amount, &acquirer, faults).await,
-                None => atm::balance(&mut chip, pin, &acquirer, faults).await,
+            let journey = match (amount, new_pin) {
+                (Some(amount), _) => atm::withdraw(&mut chip, pin, amount, &acquirer, faults).await,
+                (None, Some(new)) => atm::change_pin(&mut chip, pin, &new, &acquirer, faults).await,
+                (None, None) if unlock => atm::unblock_pin(&mut chip, pin, &acquirer, faults).await,
+                (None, None) => atm::balance(&mut chip, pin, &acquirer, faults).await,
             };
             print_journey(&journey, bank.json)
         }

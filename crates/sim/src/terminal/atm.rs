@@ -1,4 +1,4 @@
-//! A cash machine: card inserted, PIN checked by the host.
+//! A cash machine: card inserted, PIN checked by the host. It also changes and unlocks PINs.
 
 use std::slice;
 
@@ -19,22 +19,49 @@ pub async fn withdraw(
     acquirer: &Acquirer,
     faults: Faults,
 ) -> Journey {
-    at_machine(Deal::Cash(amount), acquirer, faults)
+    at_machine(Deal::Cash(amount), None, acquirer, faults)
         .run(chip, slice::from_ref(pin))
         .await
 }
 
 /// Asks for the balance (DE54).
 pub async fn balance(chip: &mut Chip, pin: &Pin, acquirer: &Acquirer, faults: Faults) -> Journey {
-    at_machine(Deal::Balance, acquirer, faults)
+    at_machine(Deal::Balance, None, acquirer, faults)
         .run(chip, slice::from_ref(pin))
         .await
 }
 
-fn at_machine(deal: Deal, acquirer: &Acquirer, faults: Faults) -> Contact<'_> {
+/// Changes the PIN from the current one to a new one. Both travel as PIN blocks under the zone key, the new one in the
+/// dialect's field for it.
+pub async fn change_pin(
+    chip: &mut Chip,
+    current: &Pin,
+    new: &Pin,
+    acquirer: &Acquirer,
+    faults: Faults,
+) -> Journey {
+    at_machine(Deal::PinChange, Some(new), acquirer, faults)
+        .run(chip, slice::from_ref(current))
+        .await
+}
+
+/// Gives the PIN its tries back, at the host and on the chip.
+pub async fn unblock_pin(chip: &mut Chip, pin: &Pin, acquirer: &Acquirer, faults: Faults) -> Journey {
+    at_machine(Deal::PinUnblock, None, acquirer, faults)
+        .run(chip, slice::from_ref(pin))
+        .await
+}
+
+fn at_machine<'a>(
+    deal: Deal,
+    new_pin: Option<&'a Pin>,
+    acquirer: &'a Acquirer,
+    faults: Faults,
+) -> Contact<'a> {
     Contact {
         merchant: merchant::cash_machine(),
         deal,
+        new_pin,
         acquirer,
         faults,
     }

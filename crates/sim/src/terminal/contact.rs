@@ -34,6 +34,8 @@ const ENTRY_MODE_05: u8 = 0x05;
 pub(super) struct Contact<'a> {
     pub(super) merchant: Merchant,
     pub(super) deal: Deal,
+    /// The PIN to change to.
+    pub(super) new_pin: Option<&'a Pin>,
     pub(super) acquirer: &'a Acquirer,
     pub(super) faults: Faults,
 }
@@ -90,6 +92,9 @@ impl Contact<'_> {
         request.put(55, chip_data);
         if let Some(pin) = keyed.first().filter(|_| verified.online_pin) {
             request.put(52, online::pin_block(self.acquirer, pin, &card.pan()?));
+        }
+        if let (Some(new_pin), Some(field)) = (self.new_pin, self.acquirer.dialect().places().new_pin) {
+            request.put(field, online::pin_block(self.acquirer, new_pin, &card.pan()?));
         }
         let answer = match online::ask(self.acquirer, &request, self.faults, &mut reader.trace).await {
             Asked::Answered(answer) => answer,

@@ -24,6 +24,10 @@ pub(super) enum Deal {
     /// Cash, in minor units.
     Cash(u64),
     Balance,
+    /// A new PIN, which travels beside the current one.
+    PinChange,
+    /// The PIN's tries, given back by its right PIN.
+    PinUnblock,
 }
 
 /// How the host was asked.
@@ -36,26 +40,30 @@ pub(super) enum Asked {
 }
 
 impl Deal {
-    /// Minor units; none for a balance.
+    /// Minor units; none but for goods and cash.
     pub(super) fn amount(self) -> u64 {
         match self {
             Self::Sale(amount) | Self::Cash(amount) => amount,
-            Self::Balance => 0,
+            Self::Balance | Self::PinChange | Self::PinUnblock => 0,
         }
     }
 
-    /// Tag 9C: the first two digits of DE3, in BCD.
+    /// Tag 9C: the first two digits of DE3, in BCD. PIN services as Mastercard numbers them, 91 and 92.
     pub(super) fn transaction_type(self) -> u8 {
         match self {
             Self::Sale(_) => 0x00,
             Self::Cash(_) => 0x01,
             Self::Balance => 0x31,
+            Self::PinUnblock => 0x91,
+            Self::PinChange => 0x92,
         }
     }
 
     fn mti(self) -> Mti {
         match self {
-            Self::Sale(_) | Self::Balance => MTI_0100_AUTHORISATION_REQUEST,
+            Self::Sale(_) | Self::Balance | Self::PinChange | Self::PinUnblock => {
+                MTI_0100_AUTHORISATION_REQUEST
+            }
             Self::Cash(_) => MTI_0200_FINANCIAL_REQUEST,
         }
     }

@@ -21,6 +21,7 @@ pub async fn buy(
     let contact = Contact {
         merchant: merchant::grocer(),
         deal: Deal::Sale(amount),
+        new_pin: None,
         acquirer,
         faults,
     };

@@ -37,6 +37,8 @@ pub(super) fn lines(
         Deal::Sale(amount) => format!("SALE {}", money(amount, merchant.currency)),
         Deal::Cash(amount) => format!("CASH {}", money(amount, merchant.currency)),
         Deal::Balance => "BALANCE INQUIRY".to_owned(),
+        Deal::PinChange => "PIN CHANGE".to_owned(),
+        Deal::PinUnblock => "PIN UNLOCK".to_owned(),
     });
     lines.push(format!("CARD {}", last_four(&text(request, 2))));
     lines.push(match cvm {
@@ -68,6 +70,8 @@ pub(super) fn decision(deal: Deal, answer: &Message, approved: bool) -> Vec<Stri
     match deal {
         Deal::Sale(_) => vec!["APPROVED".to_owned()],
         Deal::Cash(_) => vec!["APPROVED".to_owned(), "TAKE YOUR CASH".to_owned()],
+        Deal::PinChange => vec!["PIN CHANGED".to_owned(), "USE IT FROM NOW ON".to_owned()],
+        Deal::PinUnblock => vec!["PIN UNLOCKED".to_owned()],
         Deal::Balance => vec![balance(answer).unwrap_or_else(|| "BALANCE NOT AVAILABLE".to_owned())],
     }
 }
