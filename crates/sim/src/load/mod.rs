@@ -6,12 +6,14 @@
 //! | [`frame`] | one request, written once and then patched for each message |
 //! | [`client`] | the closed loop: so many connections, so many requests under way on each |
 //! | [`report`] | what was measured |
-//! | [`reference`] | a host that only reads, appends and syncs |
+//! | [`reference`] | a host that reads, appends and syncs, and for `raw` checks the PIN |
+//! | [`counters`] | the cards of that host: PVVs and tries in memory |
 //!
 //! Client and reference host each run on one thread, so that on a small machine they leave the rest to the host that
 //! is measured.
 
 pub mod client;
+mod counters;
 mod frame;
 pub mod reference;
 pub mod report;

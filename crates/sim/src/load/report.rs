@@ -43,7 +43,8 @@ pub struct LoadReport {
     pub codes: BTreeMap<String, u64>,
     /// Right PINs that weren't approved; 0 for a working issuer.
     pub right_pins_declined: u64,
-    /// Wrong PINs that were approved; 0 for an issuer, all of them for the reference host.
+    /// Wrong PINs that were approved: 0 for an issuer that compares PINs, one in 10,000 for one that compares PVVs, all of
+    /// them for a host that compares nothing.
     pub wrong_pins_approved: u64,
     /// Answers with code 75.
     pub locked: u64,
