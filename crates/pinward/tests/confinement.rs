@@ -64,6 +64,7 @@ async fn five_hundred_pins_leave_no_trace_outside_the_hsm() {
         pins: &first,
         mail,
         relay: Some(record_hsm_link),
+        links: "",
     };
     let mut installation = Installation::start(wishes).await;
     let capture = traces.path().join("loopback.pcap");

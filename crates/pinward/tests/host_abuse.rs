@@ -30,13 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_peers_lose_their_own_connections_and_honest_ones_no_answer() {
-    let mail = "127.0.0.1:9".parse().unwrap();
-    let wishes = Wishes {
-        pins: &[PIN.to_owned()],
-        mail,
-        relay: None,
-    };
-    let installation = Installation::start(wishes).await;
+    let installation = Installation::start(Wishes::cards(&[PIN.to_owned()])).await;
     let host = installation.host;
     let half_open: Vec<TcpStream> = (0..HALF_OPEN).map(|_| sends(host, &[0x01])).collect();
     let echo = installation

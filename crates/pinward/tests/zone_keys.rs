@@ -20,12 +20,7 @@ const WRONG: &str = "739482610575";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_is_verified_alike_over_tdes_and_aes_links_and_both_charge_the_same_tries() {
-    let installation = Installation::start(Wishes {
-        pins: &[PIN.to_owned()],
-        mail: "127.0.0.1:9".parse().unwrap(),
-        relay: None,
-    })
-    .await;
+    let installation = Installation::start(Wishes::cards(&[PIN.to_owned()])).await;
     let (tdes, aes) = (&installation.acquirer, &installation.acquirer_aes);
     let card = &installation.cards[0];
     let rows = [
@@ -44,12 +39,7 @@ async fn a_pin_is_verified_alike_over_tdes_and_aes_links_and_both_charge_the_sam
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_block_says_nothing_and_costs_no_try() {
-    let installation = Installation::start(Wishes {
-        pins: &[PIN.to_owned()],
-        mail: "127.0.0.1:9".parse().unwrap(),
-        relay: None,
-    })
-    .await;
+    let installation = Installation::start(Wishes::cards(&[PIN.to_owned()])).await;
     let card = &installation.cards[0];
     for (trace, link) in (1..).zip([&installation.acquirer, &installation.acquirer_aes].repeat(4)) {
         let mut request = Installation::balance_inquiry_over(link, card, PIN, trace);

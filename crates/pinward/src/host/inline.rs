@@ -382,7 +382,7 @@ impl Inline {
                     append(self.settings.framing, &builder, out);
                 });
             if let Err((_, Flown::Own(message))) = sent {
-                self.own().try_again(message);
+                self.own().put_back(message);
                 return;
             }
         }

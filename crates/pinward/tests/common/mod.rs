@@ -3,6 +3,7 @@
 
 pub(crate) mod portal;
 pub(crate) mod scan;
+pub(crate) mod upstream;
 
 use std::{
     collections::HashMap,
@@ -68,6 +69,12 @@ pub(crate) struct Installation {
     /// The same bank over the link with AES zone keys and format 4 PIN blocks.
     pub(crate) acquirer_aes: Acquirer,
     pub(crate) cards: Vec<TestCard>,
+    /// Where each link listens, by its name.
+    pub(crate) links: HashMap<String, SocketAddr>,
+    /// A connection to the HSM of one's own.
+    pub(crate) remote: RemoteHsm,
+    /// TR-31 block of the TDES zone PIN key.
+    pub(crate) zone_key: String,
     hsm: Process,
     directory: TempDir,
 }
@@ -84,6 +91,20 @@ pub(crate) struct Wishes<'a> {
     pub(crate) mail: SocketAddr,
     /// What stands between the desk and the HSM: from the socket that the desk uses to the HSM's.
     pub(crate) relay: Option<fn(&Path, &Path)>,
+    /// Sections `[[host.link]]` besides the two that are always there.
+    pub(crate) links: &'a str,
+}
+
+impl Wishes<'_> {
+    /// One card for each PIN, and nothing more.
+    pub(crate) fn cards(pins: &[String]) -> Wishes<'_> {
+        Wishes {
+            pins,
+            mail: "127.0.0.1:9".parse().unwrap(),
+            relay: None,
+            links: "",
+        }
+    }
 }
 
 impl Installation {
@@ -91,7 +112,7 @@ impl Installation {
         let directory = TempDir::new().unwrap();
         let (data, bureau) = (directory.path().join("data"), directory.path().join("bureau"));
         fs::create_dir_all(&data).unwrap();
-        fs::write(data.join("pinward.toml"), configuration(wishes.mail)).unwrap();
+        fs::write(data.join("pinward.toml"), configuration(&wishes)).unwrap();
         let (hsm_directory, socket) = (data.join("hsm"), directory.path().join("hsm-itself.sock"));
         let arguments = ["hsm", "--stop-when-stdin-closes", "--data"].map(Path::new);
         let arguments = [&arguments[..], &[&hsm_directory, Path::new("--socket"), &socket]].concat();
@@ -104,7 +125,7 @@ impl Installation {
         let remote = RemoteHsm::connect(&socket).await.unwrap();
         let [zone_key, zone_key_aes] = load_keys(&remote, &bureau).await;
         let acquirer = open_acquirer(&bureau, "ascii-1987", "127.0.0.1:0", &zone_key);
-        let cards = import(&data, remote, &acquirer, wishes.pins).await;
+        let cards = import(&data, remote.clone(), &acquirer, wishes.pins).await;
         set_password(&data);
 
         let config = data.join("pinward.toml");
@@ -113,19 +134,25 @@ impl Installation {
             &[&arguments[..], &[config.as_path()]].concat(),
             &data.join("desk.log"),
         );
-        let (mut web, mut host, mut host_aes) = (None, None, None);
-        while web.is_none() || host.is_none() || host_aes.is_none() {
+        let mut web: Option<SocketAddr> = None;
+        let mut links = HashMap::new();
+        let listening = 2 + wishes.links.matches("listen =").count();
+        while web.is_none() || links.len() < listening {
             let line = desk.wait_for(r#""address":"#);
-            let surface = match () {
-                () if line.contains("acquirer-aes") => &mut host_aes,
-                () if line.contains("ISO 8583") => &mut host,
-                () => &mut web,
-            };
-            *surface = Some(address(&line));
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let fields = &line["fields"];
+            let address = || fields["address"].as_str().unwrap().parse().unwrap();
+            match fields["message"].as_str().unwrap() {
+                "web" => web = Some(address()),
+                "ISO 8583 host" => {
+                    links.insert(fields["link"].as_str().unwrap().to_owned(), address());
+                }
+                _ => {}
+            }
         }
-        let (web, host) = (web.unwrap(), host.unwrap());
+        let (web, host) = (web.unwrap(), links["acquirer-1"]);
         let acquirer = open_acquirer(&bureau, "ascii-1987", &host.to_string(), &zone_key);
-        let host_aes = host_aes.unwrap().to_string();
+        let host_aes = links["acquirer-aes"].to_string();
         let acquirer_aes = open_acquirer(&bureau, "ascii-1987-aes", &host_aes, &zone_key_aes);
         Self {
             data,
@@ -136,9 +163,32 @@ impl Installation {
             acquirer,
             acquirer_aes,
             cards,
+            links,
+            remote,
+            zone_key,
             hsm,
             directory,
         }
+    }
+
+    /// The acquirer of a link, with the TDES zone PIN key.
+    pub(crate) fn acquirer_at(&self, link: &str, dialect: &str) -> Acquirer {
+        open_acquirer(
+            &self.bureau,
+            dialect,
+            &self.links[link].to_string(),
+            &self.zone_key,
+        )
+    }
+
+    /// The same with a zone PIN key of one's choice, as TR-31 block.
+    pub(crate) fn acquirer_with(&self, link: &str, zone_key: &str) -> Acquirer {
+        open_acquirer(
+            &self.bureau,
+            "ascii-1987",
+            &self.links[link].to_string(),
+            zone_key,
+        )
     }
 
     /// A balance inquiry with a PIN, from the magnetic stripe.
@@ -230,12 +280,8 @@ fn follow(log: ChildStderr, mut file: File) -> Receiver<String> {
     lines
 }
 
-fn address(line: &str) -> SocketAddr {
-    let line: serde_json::Value = serde_json::from_str(line).unwrap();
-    line["fields"]["address"].as_str().unwrap().parse().unwrap()
-}
-
-fn configuration(mail: SocketAddr) -> String {
+fn configuration(wishes: &Wishes<'_>) -> String {
+    let (mail, links) = (wishes.mail, wishes.links);
     format!(
         r#"
 [store]
@@ -258,6 +304,7 @@ listen = "127.0.0.1:0"
 dialect = "ascii-1987-aes"
 zone_key = "zpk-aes"
 pin_format = "iso4"
+{links}
 [mail]
 smtp_host = "{}"
 smtp_port = {}
@@ -290,6 +337,7 @@ async fn load_keys(hsm: &RemoteHsm, bureau: &Path) -> [String; 2] {
         ("envelope-identity", KeyPurpose::EnvelopeIdentity),
         ("zpk", KeyPurpose::ZonePinTdes),
         ("zpk-aes", KeyPurpose::ZonePinAes),
+        ("zmac", KeyPurpose::ZoneMacTdes),
     ];
     for (key, purpose) in keys {
         hsm.generate_key(name(key), purpose, NOW).await.unwrap();

@@ -115,6 +115,11 @@ impl OwnMessages {
         Ok(())
     }
 
+    /// Keeps one that could not be sent.
+    pub(super) fn put_back(&mut self, message: OwnMessage) {
+        self.0.push_front(message);
+    }
+
     /// Keeps one that wasn't answered.
     pub(super) fn try_again(&mut self, mut message: OwnMessage) {
         message.tries += 1;

@@ -82,6 +82,15 @@ fn mark(decided: Option<&AuthorisationAnswer>) -> String {
     mark
 }
 
+/// The upstream's answer can't be passed on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error("it has no response code")]
+    NoResponseCode,
+    #[error(transparent)]
+    Unfit(#[from] BuildError),
+}
+
 /// Puts the upstream's answer as the network gets it: nothing replaced but the chip's answer and script, which are the
 /// desk's.
 pub(super) fn answer(
@@ -91,7 +100,10 @@ pub(super) fn answer(
     passed: &Passed,
     link: &HostLink,
     settings: &UpstreamSettings,
-) -> Result<(), BuildError> {
+) -> Result<(), Unusable> {
+    answer
+        .field(FIELD_39_RESPONSE_CODE)
+        .ok_or(Unusable::NoResponseCode)?;
     builder.reset(request.mti().response().expect("only requests are passed on"));
     let private = [
         link.new_pin_field,

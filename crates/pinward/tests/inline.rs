@@ -1,0 +1,386 @@
+//! The desk between a network and the issuer's own host, over TCP: what the host gets, what the network gets, and what
+//! both get when the host is slow, late, down or speaks garbage.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test helpers"
+)]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use common::upstream::{Mood, Upstream};
+use common::{Installation, TestCard, Wishes};
+use iso8583::framing::{FrameReader, Framing};
+use iso8583::mti::{MTI_0120_AUTHORISATION_ADVICE, MTI_0400_REVERSAL_REQUEST, MTI_0420_REVERSAL_ADVICE, Mti};
+use paycrypto::pin::Pin;
+use sim::acquirer::message::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const PIN: &str = "610293847561";
+const WRONG: &str = "610293847562";
+/// How long the upstream may take, in milliseconds.
+const TIMEOUT_MS: u64 = 400;
+const IN_FLIGHT: usize = 3_000;
+
+/// A desk before an upstream, with one card.
+struct Inline {
+    installation: Installation,
+    upstream: Upstream,
+}
+
+impl Inline {
+    async fn start(settings: &str) -> Self {
+        let upstream = Upstream::start().await;
+        let links = format!(
+            r#"
+[[host.link]]
+name = "network"
+listen = "127.0.0.1:0"
+dialect = "ascii-1987"
+zone_key = "zpk"
+pin_format = "iso0"
+[host.link.upstream]
+address = "{}"
+{settings}
+"#,
+            upstream.address
+        );
+        let pins = [PIN.to_owned()];
+        let wishes = Wishes {
+            links: &links,
+            ..Wishes::cards(&pins)
+        };
+        let installation = Installation::start(wishes).await;
+        installation.desk.wait_for("connected to the upstream");
+        Self {
+            installation,
+            upstream,
+        }
+    }
+
+    async fn with_timeout(more: &str) -> Self {
+        Self::start(&format!("timeout_ms = {TIMEOUT_MS}\n{more}")).await
+    }
+
+    fn card(&self) -> &TestCard {
+        &self.installation.cards[0]
+    }
+
+    /// A cash withdrawal with a PIN.
+    fn cash(&self, pin: &str, trace: u32) -> Message {
+        let acquirer = &self.installation.acquirer;
+        let mut request = Installation::balance_inquiry_over(acquirer, self.card(), pin, trace);
+        request.put(3, *b"010000");
+        request.put(4, *b"000000002000");
+        request.put(37, format!("REF{trace:09}"));
+        request.put(41, *b"ATM00001");
+        request.put(60, *b"PIN=match;AC=valid;DESK=Approved");
+        request
+    }
+
+    async fn ask(&self, request: &Message) -> Message {
+        let acquirer = self.installation.acquirer_at("network", "ascii-1987");
+        acquirer.exchange(request).await.unwrap()
+    }
+
+    async fn code(&self, request: &Message) -> String {
+        self.ask(request).await.response_code().unwrap()
+    }
+
+    fn heard_of(&self, trace: u32) -> Vec<Message> {
+        let trace = format!("{trace:06}");
+        let mut heard = self.upstream.heard();
+        heard.retain(|message| message.field(11) == Some(trace.as_bytes()));
+        heard
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_pin_goes_on_without_its_block_and_the_hosts_answer_comes_back_whole() {
+    let inline = Inline::with_timeout("").await;
+    let request = inline.cash(PIN, 1);
+    let answer = inline.ask(&request).await;
+    assert_eq!(answer.response_code().as_deref(), Some("00"));
+    assert_eq!(
+        answer.field(38),
+        Some(&b"HOST42"[..]),
+        "the host's own approval code"
+    );
+    assert_eq!(answer.field(44), Some(&b"from the issuer's host"[..]));
+    let passed = &inline.heard_of(1)[0];
+    assert_eq!(passed.mti, request.mti);
+    for (number, value) in request.fields().filter(|(number, _)| ![52, 60].contains(number)) {
+        assert_eq!(passed.field(number), Some(value), "field {number}");
+    }
+    assert_eq!(passed.field(52), None);
+    assert_eq!(
+        passed.field(60),
+        Some(&b"PIN=match;AC=none;CHIP_PIN=no;DESK=Approved"[..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_desk_declines_never_reaches_the_host_and_no_pin_block_ever_does() {
+    let inline = Inline::with_timeout("").await;
+    let mut blocks = Vec::new();
+    for (trace, pin, code) in [(1, PIN, "00"), (2, WRONG, "55"), (3, PIN, "00"), (4, WRONG, "55")] {
+        let request = inline.cash(pin, trace);
+        blocks.push(request.field(52).unwrap().to_vec());
+        assert_eq!(inline.code(&request).await, code, "message {trace}");
+        assert_eq!(inline.heard_of(trace).is_empty(), code == "55", "message {trace}");
+    }
+    // A PIN change is the desk's alone, with both its blocks.
+    let mut change = inline.cash(PIN, 5);
+    change.put(3, *b"920000");
+    let new = Pin::parse("918273645019").unwrap();
+    let acquirer = &inline.installation.acquirer;
+    change.put(
+        125,
+        acquirer.zone_key().pin_block(&new, &inline.card().pan, &[0; 8]),
+    );
+    blocks.push(change.field(125).unwrap().to_vec());
+    inline.ask(&change).await;
+    assert!(inline.heard_of(5).is_empty());
+    let raw = inline.upstream.raw();
+    for block in blocks {
+        let found = raw.windows(block.len()).any(|window| window == block);
+        assert!(!found, "a PIN block reached the upstream");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hosts_decline_is_the_networks_answer() {
+    let inline = Inline::with_timeout("").await;
+    inline.upstream.set(Mood::Answers("51"));
+    assert_eq!(inline.code(&inline.cash(PIN, 1)).await, "51");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_gets_the_desks_recorded_answer_and_the_host_is_asked_again_under_the_same_identity() {
+    let inline = Inline::with_timeout("").await;
+    let request = inline.cash(PIN, 1);
+    assert_eq!(inline.code(&request).await, "00");
+    assert_eq!(inline.code(&request).await, "00");
+    let heard = inline.heard_of(1);
+    assert_eq!(heard.len(), 2);
+    assert_eq!(heard[0], heard[1]);
+    let mut forged = inline.cash(PIN, 1);
+    forged.put(4, *b"000000999900");
+    assert_eq!(inline.code(&forged).await, "94");
+    assert_eq!(inline.heard_of(1).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_host_is_taken_back_and_the_network_is_told_in_time() {
+    let inline = Inline::with_timeout("").await;
+    inline.upstream.set(Mood::ApprovesAfter(2 * TIMEOUT_MS));
+    let begin = Instant::now();
+    assert_eq!(inline.code(&inline.cash(PIN, 1)).await, "91");
+    assert!(begin.elapsed() < Duration::from_millis(2 * TIMEOUT_MS));
+    let reversal = inline
+        .upstream
+        .wait_for(MTI_0420_REVERSAL_ADVICE, b"000001")
+        .await;
+    assert_eq!(
+        reversal.field(90),
+        Some(&b"0100000001011512000000000123456"[..])
+            .map(|head| [head, &[b'0'; 11]].concat())
+            .as_deref()
+    );
+    assert_eq!(reversal.field(52), None);
+    inline
+        .installation
+        .desk
+        .wait_for("the upstream answered too late");
+    inline.upstream.set(Mood::Answers("00"));
+    assert_eq!(
+        inline.code(&inline.cash(PIN, 2)).await,
+        "00",
+        "the next one is not disturbed"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_a_hang_up_and_an_answer_without_a_code_cost_their_own_request_only() {
+    let inline = Inline::with_timeout("connections = 1").await;
+    for (trace, mood) in [(1, Mood::Garbage), (3, Mood::HangsUp), (5, Mood::Misfit)] {
+        inline.upstream.set(mood);
+        assert_eq!(inline.code(&inline.cash(PIN, trace)).await, "91", "{mood:?}");
+        inline.upstream.set(Mood::Answers("00"));
+        if mood != Mood::Misfit {
+            inline.installation.desk.wait_for("connected to the upstream");
+        }
+        assert_eq!(
+            inline.code(&inline.cash(PIN, trace + 1)).await,
+            "00",
+            "after {mood:?}"
+        );
+        let trace = format!("{trace:06}");
+        inline
+            .upstream
+            .wait_for(MTI_0420_REVERSAL_ADVICE, trace.as_bytes())
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_down_is_told_at_once() {
+    let inline = Inline::with_timeout("connections = 1").await;
+    inline.upstream.stop_accepting();
+    inline.upstream.set(Mood::HangsUp);
+    assert_eq!(inline.code(&inline.cash(PIN, 1)).await, "91");
+    let begin = Instant::now();
+    assert_eq!(inline.code(&inline.cash(PIN, 2)).await, "91");
+    assert!(
+        begin.elapsed() < Duration::from_millis(TIMEOUT_MS),
+        "without waiting for it"
+    );
+    assert!(inline.heard_of(2).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_desk_stands_in_up_to_its_limit_and_tells_the_host_by_an_advice() {
+    let inline = Inline::with_timeout("on_late = \"stand-in\"\nstand_in_amount_max_minor = 2000").await;
+    inline.upstream.set(Mood::Silent);
+    assert_eq!(inline.code(&inline.cash(PIN, 1)).await, "00");
+    let advice = inline
+        .upstream
+        .wait_for(MTI_0120_AUTHORISATION_ADVICE, b"000001")
+        .await;
+    assert_eq!(advice.field(39), Some(&b"00"[..]));
+    assert_eq!(advice.field(52), None);
+    let mut above = inline.cash(PIN, 2);
+    above.put(4, *b"000000002001");
+    assert_eq!(inline.code(&above).await, "91");
+    inline
+        .upstream
+        .wait_for(MTI_0420_REVERSAL_ADVICE, b"000002")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn declines_are_told_where_the_host_wants_to_know() {
+    let inline = Inline::with_timeout("tell_declines = true").await;
+    assert_eq!(inline.code(&inline.cash(WRONG, 1)).await, "55");
+    let advice = inline
+        .upstream
+        .wait_for(MTI_0120_AUTHORISATION_ADVICE, b"000001")
+        .await;
+    assert_eq!(advice.field(39), Some(&b"55"[..]));
+    assert_eq!(
+        advice.field(60),
+        Some(&b"PIN=no_match;AC=none;CHIP_PIN=no;DESK=IncorrectPin"[..])
+    );
+    assert_eq!(advice.field(52), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reversals_and_messages_that_the_desk_does_not_judge_go_through() {
+    let inline = Inline::with_timeout("").await;
+    let request = inline.cash(PIN, 1);
+    assert_eq!(inline.code(&request).await, "00");
+    let acquirer = inline.installation.acquirer_at("network", "ascii-1987");
+    let reversal = acquirer.reversal(&request, MTI_0400_REVERSAL_REQUEST, None);
+    let answer = inline.ask(&reversal).await;
+    assert_eq!(answer.response_code().as_deref(), Some("00"));
+    assert_eq!(
+        answer.field(44),
+        Some(&b"from the issuer's host"[..]),
+        "the host took it back too"
+    );
+    let mut refund = inline.cash(PIN, 2);
+    refund.put(3, *b"200000");
+    assert_eq!(
+        inline.code(&refund).await,
+        "12",
+        "with a PIN block it is never passed on unread"
+    );
+    refund.remove(52);
+    assert_eq!(inline.code(&refund).await, "00");
+    let mut reconciliation = Message::new(Mti::parse(b"0500").unwrap());
+    for number in [7, 32, 37] {
+        reconciliation.put(number, request.field(number).unwrap());
+    }
+    reconciliation.put(11, *b"000003");
+    assert_eq!(inline.code(&reconciliation).await, "00");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_wait_for_the_host_at_once_and_each_gets_its_own_answer() {
+    let inline = Inline::start("timeout_ms = 60000\nconnections = 2").await;
+    inline.upstream.set(Mood::WaitsFor(IN_FLIGHT));
+    let network = inline.installation.links["network"];
+    let dialect = inline.installation.acquirer.dialect();
+    let traces: Vec<u32> = (1..).take(IN_FLIGHT).collect();
+    let frames: Vec<Vec<u8>> = traces
+        .iter()
+        .map(|trace| inline.cash(PIN, *trace).to_frame(dialect).unwrap())
+        .collect();
+    let answers = pipelined(network, &frames).await;
+    let mut answered: Vec<u32> = answers
+        .iter()
+        .map(|answer| {
+            let answer = Message::parse(answer, dialect).unwrap();
+            assert_eq!(answer.response_code().as_deref(), Some("00"));
+            let reference = answer.field(37).unwrap();
+            assert_eq!(&reference[6..], answer.field(11).unwrap(), "an answer of its own");
+            String::from_utf8(answer.field(11).unwrap().to_vec())
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
+        .collect();
+    answered.sort_unstable();
+    assert_eq!(answered, traces);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn above_the_limit_requests_are_refused_at_once() {
+    let inline = Inline::with_timeout("in_flight_max = 5").await;
+    inline.upstream.set(Mood::WaitsFor(5));
+    let network = inline.installation.links["network"];
+    let dialect = inline.installation.acquirer.dialect();
+    let request = |trace| inline.cash(PIN, trace).to_frame(dialect).unwrap();
+    let frames: Vec<Vec<u8>> = (1..=7).map(request).collect();
+    let answers = pipelined(network, &frames).await;
+    let codes: Vec<String> = answers
+        .iter()
+        .map(|answer| Message::parse(answer, dialect).unwrap().response_code().unwrap())
+        .collect();
+    assert_eq!(codes.iter().filter(|code| *code == "91").count(), 2, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| *code == "00").count(), 5, "{codes:?}");
+}
+
+/// Sends all frames over one connection without waiting, and gives as many answers.
+async fn pipelined(address: SocketAddr, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    for frame in frames {
+        Framing::Binary2
+            .append(&mut out, |out| out.extend_from_slice(frame))
+            .unwrap();
+    }
+    let (mut read, mut write) = TcpStream::connect(address).await.unwrap().into_split();
+    let sending = tokio::spawn(async move {
+        write.write_all(&out).await.unwrap();
+        write
+    });
+    let mut reader = FrameReader::new(Framing::Binary2);
+    let mut received = vec![0; 64 * 1024];
+    let mut answers = Vec::new();
+    while answers.len() < frames.len() {
+        let reading = tokio::time::timeout(Duration::from_secs(50), read.read(&mut received));
+        let len = reading.await.expect("an answer in time").unwrap();
+        assert_ne!(len, 0, "the connection is closed after {} answers", answers.len());
+        reader.push(&received[..len]);
+        while let Some(frame) = reader.next_frame().unwrap() {
+            answers.push(frame.to_vec());
+        }
+    }
+    drop(sending.await.unwrap());
+    answers
+}
