@@ -1,5 +1,5 @@
 //! Creating, changing and viewing a PIN through single-use envelopes.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 mod support;
 

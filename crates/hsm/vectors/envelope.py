@@ -1,5 +1,5 @@
 """Writes envelope.json: hand-made vectors of the PIN envelope, by pyca/cryptography (OpenSSL), from the text of
-src/seam.rs. Independent of the Rust code; the Rust and JavaScript tests read the result.
+src/seam/envelopes.rs. Independent of the Rust code; the Rust and JavaScript tests read the result.
 
     python3 envelope.py > envelope.json
 """
@@ -64,7 +64,7 @@ for role, pin, fill in [
     })
 
 print(json.dumps({
-    "source": "hand-made with envelope.py (pyca/cryptography) from the text of crates/hsm/src/seam.rs; bytes in hex",
+    "source": "hand-made with envelope.py (pyca/cryptography) from the text of crates/hsm/src/seam/envelopes.rs; bytes in hex",
     "nonce": nonce.hex(),
     "account": account,
     "operation": operation,

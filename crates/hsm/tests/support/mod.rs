@@ -16,7 +16,7 @@ use cards::{
 };
 use data_encoding::HEXUPPER;
 use hsm::{
-    Cryptogram, EnvelopeOffer, EnvelopeRequest, HsmCard, ImportPin, KeyAdmin, KeyName, KeyPurpose,
+    Cryptogram, EnvelopeOffer, EnvelopeRequest, HsmCard, ImportPin, KeyAdmin, KeyInfo, KeyName, KeyPurpose,
     PaymentHsm, PinOperation, RevealedPin, SealedEnvelope, SoftwareHsm, StateToSeal, ZonePin, ZonePinFormat,
 };
 use paycrypto::account::AccountDigits;
@@ -74,6 +74,21 @@ impl World {
 
 /// Loads the test's keys, the way an operator would.
 pub(crate) async fn equip(hsm: &impl KeyAdmin, directory: &TempDir) {
+    load_kek(hsm, directory).await;
+    import(hsm, "zpk-tdes", KeyPurpose::ZonePinTdes, &ZPK_TDES).await;
+    import(hsm, "zpk-aes", KeyPurpose::ZonePinAes, &ZPK_AES).await;
+    import(hsm, "pvk-3", KeyPurpose::PinVerificationVisa, &PVK).await;
+    import(hsm, "imk-ac", KeyPurpose::IssuerCryptogram, &IMK_AC).await;
+}
+
+pub(crate) async fn import(hsm: &impl KeyAdmin, key: &str, purpose: KeyPurpose, bytes: &[u8]) -> KeyInfo {
+    let block = key_block(purpose, bytes);
+    hsm.import_key(name(key), purpose, block, name("kek"), NOW)
+        .await
+        .unwrap()
+}
+
+async fn load_kek(hsm: &impl KeyAdmin, directory: &TempDir) {
     let paths = COMPONENTS
         .iter()
         .enumerate()
@@ -86,23 +101,6 @@ pub(crate) async fn equip(hsm: &impl KeyAdmin, directory: &TempDir) {
         })
         .collect();
     hsm.load_components(name("kek"), paths, NOW).await.unwrap();
-    let keys: [(&str, KeyPurpose, &[u8]); 4] = [
-        ("zpk-tdes", KeyPurpose::ZonePinTdes, &ZPK_TDES),
-        ("zpk-aes", KeyPurpose::ZonePinAes, &ZPK_AES),
-        ("pvk-3", KeyPurpose::PinVerificationVisa, &PVK),
-        ("imk-ac", KeyPurpose::IssuerCryptogram, &IMK_AC),
-    ];
-    for (key_name, purpose, bytes) in keys {
-        hsm.import_key(
-            name(key_name),
-            purpose,
-            key_block(purpose, bytes),
-            name("kek"),
-            NOW,
-        )
-        .await
-        .unwrap();
-    }
 }
 
 /// The key exchange key, put together from its components.
@@ -114,6 +112,11 @@ pub(crate) fn kek() -> AesKey {
 
 /// A key block under `kek` for a purpose that takes keys from outside.
 pub(crate) fn key_block(purpose: KeyPurpose, key: &[u8]) -> String {
+    key_block_with(&header(purpose), key)
+}
+
+/// The header of [`key_block`].
+pub(crate) fn header(purpose: KeyPurpose) -> Header {
     let (usage, algorithm, mode_of_use) = match purpose {
         KeyPurpose::ZonePinTdes => ("P0", Algorithm::Tdea, ModeOfUse::EncryptDecrypt),
         KeyPurpose::ZonePinAes => ("P0", Algorithm::Aes, ModeOfUse::EncryptDecrypt),
@@ -121,10 +124,18 @@ pub(crate) fn key_block(purpose: KeyPurpose, key: &[u8]) -> String {
         KeyPurpose::IssuerCryptogram => ("E0", Algorithm::Tdea, ModeOfUse::DeriveKeys),
         KeyPurpose::IssuerScriptIntegrity => ("E2", Algorithm::Tdea, ModeOfUse::DeriveKeys),
         KeyPurpose::IssuerScriptConfidentiality => ("E1", Algorithm::Tdea, ModeOfUse::DeriveKeys),
+        KeyPurpose::IssuerCryptogramAes => ("E0", Algorithm::Aes, ModeOfUse::DeriveKeys),
+        KeyPurpose::IssuerScriptIntegrityAes => ("E2", Algorithm::Aes, ModeOfUse::DeriveKeys),
+        KeyPurpose::IssuerScriptConfidentialityAes => ("E1", Algorithm::Aes, ModeOfUse::DeriveKeys),
+        KeyPurpose::PinVerificationIbm3624 => ("V1", Algorithm::Tdea, ModeOfUse::VerifyOnly),
+        KeyPurpose::ZoneMacTdes => ("M3", Algorithm::Tdea, ModeOfUse::GenerateVerify),
+        KeyPurpose::ZoneMacAes => ("M6", Algorithm::Aes, ModeOfUse::GenerateVerify),
+        KeyPurpose::DukptBaseTdes => ("B0", Algorithm::Tdea, ModeOfUse::DeriveKeys),
+        KeyPurpose::DukptBaseAes => ("B0", Algorithm::Aes, ModeOfUse::DeriveKeys),
         KeyPurpose::KeyExchange => ("K1", Algorithm::Aes, ModeOfUse::EncryptDecrypt),
         _ => panic!("a local key"),
     };
-    let header = Header {
+    Header {
         version: KeyBlockVersion::D,
         usage: KeyUsage::from_code(usage.as_bytes().try_into().unwrap()).unwrap(),
         algorithm,
@@ -132,8 +143,7 @@ pub(crate) fn key_block(purpose: KeyPurpose, key: &[u8]) -> String {
         key_version: *b"00",
         exportability: Exportability::Exportable,
         optional_blocks: Vec::new(),
-    };
-    key_block_with(&header, key)
+    }
 }
 
 pub(crate) fn key_block_with(header: &Header, key: &[u8]) -> String {
@@ -155,11 +165,15 @@ pub(crate) async fn card(hsm: &impl PaymentHsm, pan: &str, reference: PinReferen
 }
 
 pub(crate) async fn card_in_state(hsm: &impl PaymentHsm, pan: &str, state: &CardState) -> HsmCard {
+    card_with_psn(hsm, pan, Psn::new(1).unwrap(), state).await
+}
+
+pub(crate) async fn card_with_psn(hsm: &impl PaymentHsm, pan: &str, psn: Psn, state: &CardState) -> HsmCard {
     let pan = Pan::parse(pan).unwrap();
     let to_seal = StateToSeal {
         key: hsm.card_keys(vec![pan.clone()]).await.unwrap().remove(0),
         pan: hsm.seal_pans(vec![pan]).await.unwrap().remove(0),
-        psn: Psn::new(1).unwrap(),
+        psn,
         state: state.encode(),
     };
     let mac = hsm.seal_states(vec![to_seal.clone()]).await.unwrap().remove(0);
@@ -203,7 +217,19 @@ pub(crate) fn cryptogram(pan: &str, atc: u16) -> Cryptogram {
     let psn = Psn::new(1).unwrap();
     let icc_key = icc_master_key(IccKeyOption::B, IssuerKey::Tdes(&imk), &account, psn).unwrap();
     let iad = vec![0x06, 0x01, 0x12, 0x03, 0xA0, 0xB8, 0x00];
-    let input = AcInput {
+    let input = input(atc, &iad);
+    let session = AcSession::new(Cvn::Visa18, &icc_key, atc, input.unpredictable_number).unwrap();
+    Cryptogram {
+        scheme: Scheme::VisaCvn18,
+        arqc: session.generate(&input).unwrap(),
+        data: terminal_data(&input),
+        iad,
+    }
+}
+
+/// A transaction of a terminal.
+pub(crate) fn input(atc: u16, iad: &[u8]) -> AcInput<'_> {
+    AcInput {
         amount: [0, 0, 0, 0, 0x40, 0],
         amount_other: [0; 6],
         terminal_country: [0x01, 0x24],
@@ -214,9 +240,12 @@ pub(crate) fn cryptogram(pan: &str, atc: u16) -> Cryptogram {
         unpredictable_number: [0x52, 0xBF, 0x45, 0x85],
         aip: [0x18, 0],
         atc,
-        iad: &iad,
-    };
-    let session = AcSession::new(Cvn::Visa18, &icc_key, atc, input.unpredictable_number).unwrap();
+        iad,
+    }
+}
+
+/// [`Cryptogram::data`].
+pub(crate) fn terminal_data(input: &AcInput<'_>) -> Vec<u8> {
     let parts: [&[u8]; 10] = [
         &input.amount,
         &input.amount_other,
@@ -227,14 +256,9 @@ pub(crate) fn cryptogram(pan: &str, atc: u16) -> Cryptogram {
         &[input.transaction_type],
         &input.unpredictable_number,
         &input.aip,
-        &atc.to_be_bytes(),
+        &input.atc.to_be_bytes(),
     ];
-    Cryptogram {
-        scheme: Scheme::VisaCvn18,
-        arqc: session.generate(&input).unwrap(),
-        data: parts.concat(),
-        iad,
-    }
+    parts.concat()
 }
 
 pub(crate) fn request(card: CardRef, operation: PinOperation) -> EnvelopeRequest {
