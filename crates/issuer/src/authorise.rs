@@ -246,7 +246,9 @@ impl Case<'_> {
             new_pin: request
                 .new_pin
                 .clone()
-                .filter(|_| comparable && request.transaction == Transaction::PinChange)
+                .filter(|_| {
+                    comparable && request.transaction == Transaction::PinChange && request.decided_here()
+                })
                 .map(|pin| NewZonePin {
                     pin,
                     len_digits: self.card.programme.pin_len_digits,

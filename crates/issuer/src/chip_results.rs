@@ -147,7 +147,7 @@ async fn commit(
     let mut next = card.state.next();
     let rules = card.programme.script_rules();
     let resolutions = heard.proved().map_or_else(Vec::new, |chip| {
-        next.chip_spoke(chip.evidence(RequestKind::Advice), &rules, now)
+        next.chip_spoke(chip.evidence(false), &rules, now)
     });
     let claimed_about = next.script.in_flight.filter(|sent| answer.atc == Some(sent.atc));
     let doubtful = match (results.end, answer.atc) {

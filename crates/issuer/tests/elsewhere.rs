@@ -139,6 +139,34 @@ async fn a_pin_service_is_decided_by_the_pin_desk_alone() {
     assert_eq!(chip.pin, "2580");
 }
 
+#[tokio::test]
+async fn a_desk_that_is_only_compared_judges_and_charges_and_sends_nothing() {
+    let scheme = cards::Scheme::MastercardCvn16;
+    let (_directory, bank, card) = issue(scheme).await;
+    let mut chip = BareChip::new(scheme, &card.pan, FIRST_PIN);
+    bank.change_in_portal(&card, FIRST_PIN, "2580").await;
+    let compared = |request| AuthorisationRequest {
+        authority: Authority::Compared,
+        ..request
+    };
+    for (pin, expected) in [("2580", Decision::Approved), (FIRST_PIN, Decision::IncorrectPin)] {
+        let request = compared(bank.balance_inquiry(&card, pin, Some(chip.speak(INSERTED).field_55)));
+        let answer = bank.decide(&request).await;
+        assert_eq!((answer.decision, answer.chip), (expected, None));
+    }
+    let request = compared(bank.pin_change(&card, "2580", "9999", chip.speak(INSERTED).field_55));
+    let answer = bank.decide(&request).await;
+    assert_eq!((answer.decision, answer.chip), (Decision::Approved, None));
+    let state = bank.state(&card).await;
+    assert_eq!(
+        (state.host.version, state.tries.left()),
+        (2, 3),
+        "the last match refilled them"
+    );
+    assert_eq!(state.script.in_flight, None);
+    assert_eq!(state.chip.known(), Some(1));
+}
+
 fn elsewhere(request: AuthorisationRequest) -> AuthorisationRequest {
     AuthorisationRequest {
         authority: Authority::Elsewhere,

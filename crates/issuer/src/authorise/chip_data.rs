@@ -100,13 +100,15 @@ impl ChipData {
     }
 
     /// What it proves about the chip once its cryptogram is valid.
-    pub(crate) fn evidence(&self, kind: RequestKind) -> ChipEvidence {
+    ///
+    /// Where no answer of ours `reaches_chip`, it may prove a script and never disprove one.
+    pub(crate) fn evidence(&self, reaches_chip: bool) -> ChipEvidence {
         ChipEvidence {
             atc: self.atc,
-            occasion: match kind {
-                RequestKind::Request if self.contact => Occasion::Inserted,
-                RequestKind::Request => Occasion::Tapped,
-                RequestKind::Advice => Occasion::Advised,
+            occasion: match (reaches_chip, self.contact) {
+                (true, true) => Occasion::Inserted,
+                (true, false) => Occasion::Tapped,
+                (false, _) => Occasion::Advised,
             },
             script_commands: self.report.script_commands,
             script_failed: self.report.script_failed,

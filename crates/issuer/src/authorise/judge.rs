@@ -5,7 +5,7 @@ use emv::iad::OfflinePin;
 use hsm::{CheckReply, NewPinVerdict, PinVerdict};
 
 use super::chip_data::ChipData;
-use super::{Authority, CardEntry, Case, Checked, Decision, PinCheck, RequestKind, Transaction};
+use super::{CardEntry, Case, Checked, Decision, PinCheck, RequestKind, Transaction};
 use crate::desk::OpenCard;
 use crate::fraud;
 
@@ -88,7 +88,7 @@ pub(super) fn refused_outright(case: &Case<'_>, now: Timestamp) -> Option<Decisi
 /// A PIN service needs an inserted card, the current PIN and, for a change, the new one.
 fn refused_service(case: &Case<'_>) -> Option<Decision> {
     let request = case.request;
-    if !request.transaction.is_pin_service() {
+    if !request.transaction.is_pin_service() || !request.decided_here() {
         return None;
     }
     if !case.chip().is_some_and(|chip| chip.contact) {
@@ -150,7 +150,7 @@ impl Judgement {
     /// Tries first, then what the chip says, then the PIN service, then the script that may bring it to the chip.
     fn move_card(&mut self, case: &Case<'_>, proved: Option<&ChipData>, reply: CheckReply, now: Timestamp) {
         let rules = case.card.programme.script_rules();
-        let evidence = proved.map(|chip| chip.evidence(case.request.kind));
+        let evidence = proved.map(|chip| chip.evidence(case.request.reaches_chip()));
         let mut next = case.card.state.next();
         match reply.pin {
             Some(PinVerdict::Match) => next.tries.matched(case.card.programme.tries_max),
@@ -160,7 +160,7 @@ impl Judgement {
         if let Some(evidence) = evidence {
             self.resolutions = next.chip_spoke(evidence, &rules, now);
         }
-        if self.decision == Decision::Approved {
+        if self.decision == Decision::Approved && case.request.decided_here() {
             self.pin_service = serve(case, &mut next, reply.new_pin, now);
         }
         self.delivery = evidence.map(|evidence| next.deliver(evidence, &rules, now));
@@ -271,7 +271,7 @@ fn needs_pin(case: &Case<'_>, verified_by_chip: bool) -> bool {
     let Case { request, card, .. } = case;
     match request.transaction {
         Transaction::Cash | Transaction::Balance | Transaction::PinChange | Transaction::PinUnblock => true,
-        Transaction::Purchase if request.authority == Authority::Elsewhere => false,
+        Transaction::Purchase if !request.decided_here() => false,
         Transaction::Purchase => match request.entry {
             CardEntry::NotPresent => false,
             CardEntry::MagneticStripe | CardEntry::Fallback => true,
@@ -319,7 +319,7 @@ fn take_in(case: &Case<'_>, reply: &CheckReply, now: Timestamp) -> Judgement {
         fraud::of_chip(&case.card, chip, &mut judgement.signals);
         let mut next = case.card.state.next();
         let rules = case.card.programme.script_rules();
-        judgement.resolutions = next.chip_spoke(chip.evidence(RequestKind::Advice), &rules, now);
+        judgement.resolutions = next.chip_spoke(chip.evidence(false), &rules, now);
         let tells_something = !judgement.resolutions.is_empty() || !case.card.state.is_replay(chip.atc);
         judgement.next = tells_something.then_some(next);
     }

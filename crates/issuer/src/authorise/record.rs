@@ -92,6 +92,7 @@ fn evaluation(case: &Case<'_>, judgement: &Judgement) -> String {
     .and_then(|()| match request.authority {
         Authority::Here => Ok(()),
         Authority::Elsewhere => detail.write_str(r#","authority":"elsewhere""#),
+        Authority::Compared => detail.write_str(r#","authority":"compared""#),
     })
     .and_then(|()| match &case.chip {
         Ok(Some(chip)) if judgement.proved => write!(detail, r#","atc":{}"#, chip.atc),

@@ -56,6 +56,9 @@ pub enum Authority {
     /// The issuer's own host: [`Decision::Approved`] means that nothing speaks against it here, and the answer holds
     /// what the chip is to get for either of that host's decisions. PIN services are decided here all the same.
     Elsewhere,
+    /// The issuer's host, whose answer goes back unchanged while both are compared: the PIN is judged and a wrong one
+    /// charged, but nothing is made for the chip, and a PIN service has no effect here.
+    Compared,
 }
 
 /// How the card met the terminal, as the terminal claims.
@@ -98,9 +101,18 @@ pub struct AuthorisationRequest {
 }
 
 impl AuthorisationRequest {
-    /// Whether no other host decides after this one. PIN services are always decided here.
+    /// Whether this is the last word on it.
     pub(crate) fn decided_here(&self) -> bool {
-        self.authority == Authority::Here || self.transaction.is_pin_service()
+        match self.authority {
+            Authority::Here => true,
+            Authority::Elsewhere => self.transaction.is_pin_service(),
+            Authority::Compared => false,
+        }
+    }
+
+    /// Whether an answer of ours may reach the chip.
+    pub(crate) fn reaches_chip(&self) -> bool {
+        self.kind == RequestKind::Request && self.authority != Authority::Compared
     }
 }
 
