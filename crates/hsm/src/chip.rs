@@ -203,7 +203,7 @@ fn script(
             }
             ScriptOrder::UnblockPin => build_mac_only(&card_keys, context, PIN_UNBLOCK),
         };
-        context = context.after(&command);
+        context = context.after(&card_keys, &command);
         commands.push(command);
     }
     Ok(commands)

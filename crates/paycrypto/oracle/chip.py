@@ -125,15 +125,19 @@ class Ccd(Parts):
         return self.command(arqc, arqc, CHANGE, data)
 
     def unblock(self, arqc, before):
-        return self.command(arqc, before[-8:] if before else arqc, UNBLOCK, b"")
+        return self.command(arqc, self.full_mac if before else arqc, UNBLOCK, b"")
 
     def command(self, arqc, chain, instruction, data):
         header = b"\x8c" + instruction
         length = bytes([len(data) + 10])
-        block = self.block
-        padded = (header + PAD).ljust(block, b"\0") + data if data else header
-        mac8 = self.mac(arqc, chain.ljust(block, b"\0") + padded)
-        return header + length + data + b"\x8e\x08" + mac8
+        message = chain.ljust(self.block, b"\0") + self.pad(header) + self.pad(data)
+        full_mac = self.mac(arqc, message)
+        if data:
+            self.full_mac = full_mac
+        return header + length + data + b"\x8e\x08" + full_mac[:8]
+
+    def pad(self, part):
+        return part and mac.pad_iso9797_2(part, self.block)
 
 
 class CcdTdes(Ccd):
@@ -159,7 +163,7 @@ class CcdTdes(Ccd):
 
     def mac(self, arqc, message):
         key = self.session("imk_smi", arqc)
-        return mac.mac_iso9797_3(key[:8], key[8:], message, 2, 8)
+        return mac.mac_iso9797_3(key[:8], key[8:], message, 1, 8)
 
 
 class CcdAes(Ccd):
@@ -193,7 +197,7 @@ class CcdAes(Ccd):
         return aes(self.session("imk_smc", arqc), padded)
 
     def mac(self, arqc, message):
-        return cmac(self.session("imk_smi", arqc), message)[:8]
+        return cmac(self.session("imk_smi", arqc), message)
 
 
 class Emv2000(Parts):

@@ -5,15 +5,15 @@
 //! | rows | source | verified by |
 //! |---|---|---|
 //! | Visa 10, 18, 22, Interac 133, Mastercard 16, 17, 20, 21 | pyemv 1.5.0 and jPOS, which agree | `vectors/cvn.txt`, from a real HSM by way of pyemv |
-//! | CCD with TDES | EMV Book 2 version 4.3 (CCD parts, 8.1.1, 8.2.2, 9.2, 9.3, annex D) | the parts against pyemv (keys, cryptogram, ARPC, retail MAC, encipherment); no public vector of the whole |
-//! | CCD with AES | EMV Book 2 version 4.3, A1.1, A1.2.2, A1.3, A1.4.3 | the parts against AES and CMAC of Python's `cryptography`; no public vector |
+//! | CCD with TDES | EMV Book 2 (8.1, 8.2.2, 9.2, 9.3, annexes A1, D2), in the reading of strexp/card42, which cites version 4.4 | parts of pyemv put together anew; no public vector of the whole |
+//! | CCD with AES | as above (A1.2.2, A1.3.1, A1.4.3) | AES and CMAC of Python's `cryptography` put together anew; no public vector |
 //! | EMV2000 | EMV Book 2 version 4.1 A1.3 for the keys | the keys against pyemv; the combination with M/Chip's layout is unverified |
 //! | American Express | unverified: no public text shows it | nothing. It is Visa 10's construction, which public HSM documentation describes as the same for PIN changes |
 //!
 //! Unverified, because no public text that could be read settles it:
 //!
-//! - CCD: that the whole of tag 9F10 enters the cryptogram; script MACs of 8 bytes (EMV allows 4 to 8)
-//! - CCD with AES: zero bytes behind a chaining value of 8 bytes, see [`crate::script`]
+//! - CCD: how a chip takes a new PIN. The book leaves P2 02 to the payment system; here it is an ISO 9564 format 2 block, always
+//!   padded, as public descriptions of CPA have it. Script MACs have 8 bytes, of the 4 to 8 that the book allows
 //! - EMV2000: ARPC under the session key, script keys from the tree, and the counted ARQC in the script MAC
 //! - American Express: everything
 

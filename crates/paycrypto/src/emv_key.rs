@@ -80,12 +80,18 @@ impl EmvKey {
     ///
     /// Source: EMV Book 2 A1.2.1 (8-byte block cipher) and A1.2.2 (16-byte block cipher).
     pub(crate) fn mac(&self, padding: MacPadding, data: &[u8]) -> [u8; 8] {
+        let [a, b, c, d, e, f, g, h, ..] = self.full_mac(padding, data);
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// As [`EmvKey::mac`] in its full length: 8 bytes with TDES, then zeros; 16 with AES.
+    pub(crate) fn full_mac(&self, padding: MacPadding, data: &[u8]) -> [u8; 16] {
         match self {
-            Self::Tdes(key) => key.retail_mac(padding, data),
-            Self::Aes(key) => {
-                let [a, b, c, d, e, f, g, h, ..] = key.cmac(data);
-                [a, b, c, d, e, f, g, h]
+            Self::Tdes(key) => {
+                let [a, b, c, d, e, f, g, h] = key.retail_mac(padding, data);
+                [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0]
             }
+            Self::Aes(key) => key.cmac(data),
         }
     }
 

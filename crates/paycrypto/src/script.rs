@@ -7,12 +7,12 @@
 //! | 2, all versions but CCD | `84 24 00` P2 Lc, enciphered PIN, 8-byte MAC | header with the final Lc, what the version adds of the transaction, enciphered PIN |
 //! | 1, CCD | `8C 24 00` P2 Lc, `87 11 01` enciphered PIN, `8E 08` MAC | chaining value, header without Lc, data object 87; each in whole blocks |
 //!
-//! An unblock has no enciphered PIN and no data object 87. The chaining value is the ARQC, for later commands the MAC of the
-//! command before (Book 2 9.2.3.1, annex D). With AES, eight zero bytes fill it up, and CMAC pads the last part: unverified.
+//! An unblock has no enciphered PIN and no data object 87. The chaining value has one block of the cipher: the ARQC, filled up
+//! with zero bytes for AES, and for later commands the MAC of the command before in its full length (Book 2 9.2.3.1, annex
+//! D2.3.1). A second implementation that cites version 4.4 of the book reads it the same way: strexp/card42.
 //!
 //! Both sides take the same [`ScriptContext`]: a command replayed in another transaction carries a wrong MAC there.
-//! Send one command per transaction with Visa and American Express, for which no public source says how a second MAC is
-//! chained, and with CCD on AES.
+//! Send one command per transaction with Visa and American Express: no public source says how a second MAC is chained.
 
 use crate::icc_keys::CardKeys;
 use crate::pin::Pin;
@@ -39,35 +39,46 @@ pub struct ScriptContext {
     pub arqc: [u8; 8],
     /// Script commands already sent to the card in this transaction. Only Mastercard's versions and EMV2000 count them.
     pub commands_before: u8,
-    /// MAC of the last of them. Only CCD chains it.
-    pub mac_before: Option<[u8; 8]>,
+    /// What a format 1 MAC begins with, cut to one block of the cipher: the ARQC and zero bytes, then the full MAC of the
+    /// command before.
+    pub chaining_value: [u8; 16],
 }
 
 impl ScriptContext {
     /// The context of a transaction's first command.
     #[must_use]
     pub fn first(atc: u16, arqc: [u8; 8]) -> Self {
+        let [a, b, c, d, e, f, g, h] = arqc;
         Self {
             atc,
             arqc,
             commands_before: 0,
-            mac_before: None,
+            chaining_value: [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0],
         }
     }
 
-    /// The context of the command that follows `command`, whose last 8 bytes are its MAC.
+    /// The context of the command that follows `command` in the same transaction. The chaining value stays as it is where
+    /// `command` isn't one that these keys' version could have.
     ///
     /// ```
-    /// use paycrypto::script::ScriptContext;
+    /// use paycrypto::cvn::Cvn;
+    /// use paycrypto::emv_key::{EmvAlgorithm, EmvKey};
+    /// use paycrypto::icc_keys::CardKeys;
+    /// use paycrypto::script::{PIN_UNBLOCK, ScriptContext, build_mac_only};
     ///
-    /// let second = ScriptContext::first(28, [7; 8]).after(&[0x84, 0x24, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
-    /// assert_eq!((second.commands_before, second.mac_before), (1, Some([1, 2, 3, 4, 5, 6, 7, 8])));
+    /// let [ac, smi, smc] = [1, 2, 3].map(|byte| EmvKey::from_bytes(EmvAlgorithm::Tdes, &[byte; 16]).unwrap());
+    /// let card = CardKeys::new(Cvn::CcdTdes, ac, smi, smc).unwrap();
+    /// let first = ScriptContext::first(28, [7; 8]);
+    /// let command = build_mac_only(&card, first, PIN_UNBLOCK);
+    /// let second = first.after(&card, &command);
+    /// assert_eq!((second.commands_before, &second.chaining_value[..8]), (1, &command[7..]));
     /// ```
     #[must_use]
-    pub fn after(self, command: &[u8]) -> Self {
+    pub fn after(self, keys: &CardKeys, command: &[u8]) -> Self {
+        let sealed = Sealed::split(keys, command).ok();
         Self {
             commands_before: self.commands_before.saturating_add(1),
-            mac_before: command.last_chunk().copied(),
+            chaining_value: sealed.map_or(self.chaining_value, |sealed| sealed.full_mac(keys, self)),
             ..self
         }
     }

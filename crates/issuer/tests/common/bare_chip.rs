@@ -159,7 +159,7 @@ impl BareChip {
         let mut context = ScriptContext::first(spoken.atc, spoken.arqc);
         for command in &commands {
             self.perform(context, command);
-            context = context.after(command);
+            context = context.after(&self.keys, command);
             self.script_commands += 1;
             self.pin_blocked = false;
         }

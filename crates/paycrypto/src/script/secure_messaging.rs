@@ -87,7 +87,7 @@ pub(super) fn seal(keys: &CardKeys, context: ScriptContext, body: Body<'_>) -> V
     let lc = field.len() + format.mac_header().len() + usize::from(MAC_LEN_BYTES);
     let lc = u8::try_from(lc).expect("script data is shorter than 127 bytes");
     let header = [format.cla(), ins, p1, p2, lc];
-    let mac = script_mac(keys, context, header, &field);
+    let mac = transmitted(script_mac(keys, context, header, &field));
     [header.as_slice(), &field, format.mac_header(), &mac].concat()
 }
 
@@ -119,9 +119,14 @@ impl<'a> Sealed<'a> {
         split().ok_or(ScriptError::Header)
     }
 
+    /// The right MAC in its full length, a block of the cipher, then zero bytes.
+    pub(super) fn full_mac(&self, keys: &CardKeys, context: ScriptContext) -> [u8; 16] {
+        script_mac(keys, context, self.header, self.field)
+    }
+
     /// Compares in constant time.
     pub(super) fn check_mac(&self, keys: &CardKeys, context: ScriptContext) -> Result<(), ScriptError> {
-        let expected = script_mac(keys, context, self.header, self.field);
+        let expected = transmitted(self.full_mac(keys, context));
         let right = bool::from(expected.ct_eq(&self.mac));
         right.then_some(()).ok_or(ScriptError::Mac)
     }
@@ -151,33 +156,46 @@ fn counted_arqc(context: ScriptContext) -> [u8; 8] {
         .to_be_bytes()
 }
 
-fn script_mac(keys: &CardKeys, context: ScriptContext, header: [u8; 5], field: &[u8]) -> [u8; 8] {
+/// The leftmost 8 bytes of a MAC.
+fn transmitted(mac: [u8; 16]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = mac;
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The MAC of a command: 8 bytes with TDES, then zeros; 16 with AES.
+fn script_mac(keys: &CardKeys, context: ScriptContext, header: [u8; 5], field: &[u8]) -> [u8; 16] {
     let atc = context.atc.to_be_bytes();
     let key = script_key(keys, keys.smi(), context);
     let message = match keys.cvn().profile().script_mac {
         ScriptMacData::AtcArqc => [header.as_slice(), &atc, &context.arqc, field].concat(),
         ScriptMacData::AtcArqcPlusCount => [header.as_slice(), &atc, &counted_arqc(context), field].concat(),
         ScriptMacData::Nothing => [header.as_slice(), field].concat(),
-        ScriptMacData::Chained => format_1_message(&key, context, header, field),
+        ScriptMacData::Chained => {
+            return key.full_mac(
+                MacPadding::Method1,
+                &format_1_message(&key, context, header, field),
+            );
+        }
     };
-    key.mac(MacPadding::Method2, &message)
+    key.full_mac(MacPadding::Method2, &message)
 }
 
-/// Chaining value, header without Lc, data objects. All but the last part are filled up to whole blocks of the cipher,
-/// the value with zero bytes and the header by method 2; the last part is left to the MAC's own padding.
+/// Chaining value, header without Lc, data objects; the last two filled up to whole blocks of the cipher by method 2, so
+/// that the MAC itself has nothing to fill up.
 fn format_1_message(key: &EmvKey, context: ScriptContext, header: [u8; 5], field: &[u8]) -> Vec<u8> {
     let block_len = match key {
         EmvKey::Tdes(_) => 8,
         EmvKey::Aes(_) => 16,
     };
+    let mut message = context.chaining_value.to_vec();
+    message.truncate(block_len);
     let [cla, ins, p1, p2, _lc] = header;
-    let mut message = context.mac_before.unwrap_or(context.arqc).to_vec();
-    message.resize(block_len, 0);
-    message.extend([cla, ins, p1, p2]);
-    if !field.is_empty() {
-        message.push(0x80);
-        message.resize(2 * block_len, 0);
-        message.extend_from_slice(field);
+    for part in [&[cla, ins, p1, p2], field] {
+        if !part.is_empty() {
+            message.extend_from_slice(part);
+            message.push(0x80);
+            message.resize(message.len().next_multiple_of(block_len), 0);
+        }
     }
     message
 }

@@ -153,7 +153,7 @@ impl Case {
             "tag_91": hex(&issuer_authentication_data(&session, arqc, &answer).unwrap()),
             "change_with_current": build_pin_change_with_current(&card, first, &new, &current).map(|command| hex(&command)),
             "unblock": hex(&build_mac_only(&card, first, PIN_UNBLOCK)),
-            "second": second_is_verified.then(|| hex(&build_mac_only(&card, first.after(&change), PIN_UNBLOCK))),
+            "second": second_is_verified.then(|| hex(&build_mac_only(&card, first.after(&card, &change), PIN_UNBLOCK))),
             "change": hex(&change),
         })
     }

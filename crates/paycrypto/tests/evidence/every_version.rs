@@ -14,17 +14,15 @@ use paycrypto::script::{
 };
 
 const ARQC: [u8; 8] = [0x9A, 0xC3, 0x51, 0x00, 0x7E, 0x22, 0xF1, 0xFF];
-const NOW: ScriptContext = ScriptContext {
-    atc: 0x0102,
-    arqc: ARQC,
-    commands_before: 0,
-    mac_before: None,
-};
 const ANSWER: IssuerAnswer<'static> = IssuerAnswer {
     response_code: *b"00",
     csu: [0x83, 0x92, 0x00, 0x00],
     proprietary: &[0xDA, 0x7A],
 };
+
+fn now() -> ScriptContext {
+    ScriptContext::first(0x0102, ARQC)
+}
 
 fn keys(cvn: Cvn, seed: u8) -> CardKeys {
     let key = |n| EmvKey::from_bytes(cvn.algorithm(), &[seed ^ n; 16]).unwrap();
@@ -43,15 +41,15 @@ fn pin(digits: &str) -> Pin {
 fn the_card_takes_every_versions_commands_and_no_other_transactions() {
     for cvn in Cvn::ALL {
         let keys = keys(cvn, 0x40);
-        let change = build_pin_change(&keys, NOW, &pin("739158"));
+        let change = build_pin_change(&keys, now(), &pin("739158"));
         assert_eq!(
-            open_pin_change(&keys, NOW, &change, &pin("1111")),
+            open_pin_change(&keys, now(), &change, &pin("1111")),
             Ok(pin("739158")),
             "{cvn:?}"
         );
-        let unblock = build_mac_only(&keys, NOW, PIN_UNBLOCK);
+        let unblock = build_mac_only(&keys, now(), PIN_UNBLOCK);
         assert_eq!(
-            verify_mac_only(&keys, NOW, PIN_UNBLOCK, &unblock),
+            verify_mac_only(&keys, now(), PIN_UNBLOCK, &unblock),
             Ok(()),
             "{cvn:?}"
         );
@@ -73,23 +71,23 @@ fn the_card_takes_every_versions_commands_and_no_other_transactions() {
 fn the_card_refuses_every_versions_commands_changed_truncated_or_longer() {
     for cvn in Cvn::ALL {
         let keys = keys(cvn, 0x40);
-        let change = build_pin_change(&keys, NOW, &pin("7391"));
-        let with_current = build_pin_change_with_current(&keys, NOW, &pin("7391"), &pin("1111"));
+        let change = build_pin_change(&keys, now(), &pin("7391"));
+        let with_current = build_pin_change_with_current(&keys, now(), &pin("7391"), &pin("1111"));
         for command in [Some(change), with_current].into_iter().flatten() {
             for flipped in single_bit_flips(&command) {
-                let opened = open_pin_change(&keys, NOW, &flipped, &pin("1111"));
+                let opened = open_pin_change(&keys, now(), &flipped, &pin("1111"));
                 assert!(opened.is_err(), "{cvn:?} {flipped:02X?}");
             }
             for len in 0..command.len() {
-                let opened = open_pin_change(&keys, NOW, &command[..len], &pin("1111"));
+                let opened = open_pin_change(&keys, now(), &command[..len], &pin("1111"));
                 assert_eq!(opened, Err(ScriptError::Header), "{cvn:?} {len}");
             }
             let longer = [command.as_slice(), &[0]].concat();
-            let opened = open_pin_change(&keys, NOW, &longer, &pin("1111"));
+            let opened = open_pin_change(&keys, now(), &longer, &pin("1111"));
             assert_eq!(opened, Err(ScriptError::Header), "{cvn:?}");
         }
-        for flipped in single_bit_flips(&build_mac_only(&keys, NOW, PIN_UNBLOCK)) {
-            let verified = verify_mac_only(&keys, NOW, PIN_UNBLOCK, &flipped);
+        for flipped in single_bit_flips(&build_mac_only(&keys, now(), PIN_UNBLOCK)) {
+            let verified = verify_mac_only(&keys, now(), PIN_UNBLOCK, &flipped);
             assert!(verified.is_err(), "{cvn:?} {flipped:02X?}");
         }
     }
@@ -109,8 +107,8 @@ fn a_command_is_as_long_as_the_documentation_says() {
             | Cvn::Emv2000 => (21, 13),
         };
         let keys = keys(cvn, 0x40);
-        let change = build_pin_change(&keys, NOW, &pin("123456789012"));
-        let unblock = build_mac_only(&keys, NOW, PIN_UNBLOCK);
+        let change = build_pin_change(&keys, now(), &pin("123456789012"));
+        let unblock = build_mac_only(&keys, now(), PIN_UNBLOCK);
         assert_eq!((change.len(), unblock.len()), expected, "{cvn:?}");
     }
 }
@@ -119,8 +117,8 @@ fn a_command_is_as_long_as_the_documentation_says() {
 fn only_counted_and_chained_versions_tell_a_second_command_from_a_first() {
     for cvn in Cvn::ALL {
         let keys = keys(cvn, 0x40);
-        let first = build_mac_only(&keys, NOW, PIN_UNBLOCK);
-        let second = build_mac_only(&keys, NOW.after(&first), PIN_UNBLOCK);
+        let first = build_mac_only(&keys, now(), PIN_UNBLOCK);
+        let second = build_mac_only(&keys, now().after(&keys, &first), PIN_UNBLOCK);
         let distinct = matches!(
             cvn,
             Cvn::Mastercard16
@@ -132,7 +130,7 @@ fn only_counted_and_chained_versions_tell_a_second_command_from_a_first() {
                 | Cvn::CcdAes
         );
         assert_eq!(first != second, distinct, "{cvn:?}");
-        let verified = verify_mac_only(&keys, NOW.after(&first), PIN_UNBLOCK, &second);
+        let verified = verify_mac_only(&keys, now().after(&keys, &first), PIN_UNBLOCK, &second);
         assert_eq!(verified, Ok(()), "{cvn:?}");
     }
 }

@@ -131,7 +131,8 @@ pub(super) fn unknown_act(wants: &str) -> Refusal {
     format!("do: must be one of {wants}")
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+/// Bytes of hexadecimal digits in either case.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     HEXUPPER_PERMISSIVE.decode(text.as_bytes()).ok()
 }
 

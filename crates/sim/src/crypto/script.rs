@@ -8,7 +8,7 @@ use paycrypto::script::{
 };
 use serde_json::{Value, json};
 
-use super::case::{Case, Refusal, digits_text, hex, unknown_act};
+use super::case::{Case, Refusal, digits_text, hex, unhex, unknown_act};
 use super::chip_keys::{card_keys, help_of_keys};
 
 const ACTS: &str = "change, unblock, open-change, verify-unblock";
@@ -20,10 +20,8 @@ pub(super) const HELP: &str = help_of_keys!(
   do        "change", "unblock", "open-change" or "verify-unblock"
   atc       4 hexadecimal digits (9F36)
   arqc      16 hexadecimal digits (9F26)
-  commands_before
-            number of script commands sent before in this transaction, 0 to 255. 0 where absent
-  mac_before
-            16 hexadecimal digits: the MAC of the last of them, which CCD chains. The first command has none
+  before    a list of the script commands sent before in this transaction, hexadecimal digits: Mastercard and emv2000 count
+            them, CCD chains their MACs. None where absent
   new_pin   change: 4 to 12 decimal digits
   current_pin
             change: 4 to 12 decimal digits, for a command that depends on it (P2 01: Visa, amex-unverified)
@@ -38,7 +36,7 @@ Answer: {"command": hexadecimal digits}, {"new_pin": decimal digits} or {"match"
 
 pub(super) fn answer(case: &Case) -> Result<Value, Refusal> {
     let keys = card_keys(case)?;
-    let context = context(case)?;
+    let context = context(case, &keys)?;
     match case.act(ACTS)? {
         "change" => change(case, &keys, context),
         "unblock" => {
@@ -81,13 +79,14 @@ fn change(case: &Case, keys: &CardKeys, context: ScriptContext) -> Result<Value,
     Ok(json!({ "command": hex(&command) }))
 }
 
-fn context(case: &Case) -> Result<ScriptContext, Refusal> {
-    let mut context = ScriptContext::first(case.atc()?, case.array("arqc")?);
-    if case.has("commands_before") {
-        context.commands_before = case.number("commands_before", "0 to 255")?;
-    }
-    if case.has("mac_before") {
-        context.mac_before = Some(case.array("mac_before")?);
-    }
-    Ok(context)
+fn context(case: &Case, keys: &CardKeys) -> Result<ScriptContext, Refusal> {
+    let first = ScriptContext::first(case.atc()?, case.array("arqc")?);
+    let after =
+        |context: ScriptContext, command: &Value| Some(context.after(keys, &unhex(command.as_str()?)?));
+    let context = match case.field("before") {
+        None => Some(first),
+        Some(Value::Array(commands)) => commands.iter().try_fold(first, after),
+        Some(_) => None,
+    };
+    context.ok_or_else(|| "before: must be a list of commands, hexadecimal digits".to_owned())
 }

@@ -35,7 +35,7 @@ impl Chip {
         });
         self.remember(state)?;
         if done {
-            first.script = first.script.after(&bytes);
+            first.script = first.script.after(&self.perso.keys, &bytes);
             first.scripts_performed += 1;
         }
         performed.map(|()| Vec::new())
