@@ -107,7 +107,20 @@ const CDOL2_CCD: [(Tag, u8); 4] = [
     (TAG_91_ISSUER_AUTHENTICATION_DATA, 16),
 ];
 
+/// M/Chip's counters: cumulative amount (6 bytes) and number (1) of approvals without the issuer, `FF`; read out of the
+/// published example `00000000000322FF`.
+const COUNTERS_MCHIP: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 0xFF];
+
 impl CardProfile {
+    /// Counters in tag 9F10 of a new card.
+    #[must_use]
+    pub const fn counters(&self) -> [u8; 8] {
+        match self.layout {
+            IadLayout::MChip => COUNTERS_MCHIP,
+            IadLayout::Visa | IadLayout::Interac | IadLayout::Ccd | IadLayout::Amex => [0; 8],
+        }
+    }
+
     /// The row of a scheme.
     #[must_use]
     pub const fn of(scheme: Scheme) -> Self {

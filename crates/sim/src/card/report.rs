@@ -14,10 +14,6 @@ const DKI: u8 = 1;
 /// Transactions since the last issuer that the card reports as many (9F14, lower consecutive offline limit).
 const TRANSACTIONS_OFFLINE_MAX: u16 = 10;
 
-/// M/Chip counters of a card that never approves offline: amount and number are zero, `FF` ends them as in the published
-/// example `00000000000322FF`.
-const MCHIP_COUNTERS: [u8; 8] = [0, 0, 0, 0, 0, 0, 0, 0xFF];
-
 /// Interac's 14 bytes of issuer discretionary data; what the published example has there is unknown.
 const INTERAC_DATA: [u8; 14] = [0; 14];
 
@@ -83,14 +79,14 @@ pub(super) fn issuer_application_data(
             cvn,
             cvr: mchip(state, happened),
             dac: happened.dynamic_number.unwrap_or_default(),
-            counters: &MCHIP_COUNTERS,
+            counters: &state.counters,
         }
         .to_bytes(),
         IadLayout::Ccd => CcdIad {
             cci: cvn,
             dki: DKI,
             cvr: ccd(state, happened),
-            counters: [0; 8],
+            counters: state.counters,
             issuer_data: [0; 15],
         }
         .to_bytes(),

@@ -4,11 +4,13 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXUPPER_PERMISSIVE;
 use paycrypto::pin::Pin;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::perso::{CardFileError, Perso, pin_text};
+use super::profile::CardProfile;
 use crate::private_file;
 
 /// A card's memory.
@@ -30,6 +32,8 @@ pub struct ChipState {
     pub issuer_authentication_failed: bool,
     /// The issuer wants the next transaction online.
     pub go_online_next: bool,
+    /// What earlier approvals without the issuer left, as tag 9F10 of M/Chip and CCD has it. This card makes none.
+    pub counters: [u8; 8],
 }
 
 /// Issuer script commands that were received, and what became of them.
@@ -80,7 +84,7 @@ impl StateFile {
                 let memory: Memory =
                     serde_json::from_str(&text).map_err(|cause| CardFileError::json(path, &cause))?;
                 memory
-                    .parse(perso.pin_try_limit)
+                    .parse(perso)
                     .map_err(|name| CardFileError::Value { path: shown(), name })?
             }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => ChipState::new(perso),
@@ -101,6 +105,7 @@ impl StateFile {
             online_not_completed: state.online_not_completed,
             issuer_authentication_failed: state.issuer_authentication_failed,
             go_online_next: state.go_online_next,
+            counters: Some(HEXUPPER_PERMISSIVE.encode(&state.counters)),
         };
         let text = Zeroizing::new(serde_json::to_vec_pretty(&memory)?);
         private_file::replace(&self.path, &text)
@@ -121,6 +126,7 @@ impl ChipState {
             online_not_completed: false,
             issuer_authentication_failed: false,
             go_online_next: false,
+            counters: CardProfile::of(perso.scheme).counters(),
         }
     }
 
@@ -146,10 +152,13 @@ struct Memory {
     issuer_authentication_failed: bool,
     #[serde(default)]
     go_online_next: bool,
+    /// 16 hexadecimal digits.
+    #[serde(default)]
+    counters: Option<String>,
 }
 
 impl Memory {
-    fn parse(&self, pin_try_limit: u8) -> Result<ChipState, &'static str> {
+    fn parse(&self, perso: &Perso) -> Result<ChipState, &'static str> {
         Ok(ChipState {
             atc: self.atc,
             last_online_atc: self.last_online_atc,
@@ -158,15 +167,24 @@ impl Memory {
                 None => None,
             },
             pin_tries_left: Some(self.pin_tries_left)
-                .filter(|tries| *tries <= pin_try_limit)
+                .filter(|tries| *tries <= perso.pin_try_limit)
                 .ok_or("pin_tries_left")?,
             scripts: self.scripts,
             scripts_now: self.scripts_now,
             online_not_completed: self.online_not_completed,
             issuer_authentication_failed: self.issuer_authentication_failed,
             go_online_next: self.go_online_next,
+            counters: match &self.counters {
+                Some(digits) => hex_8(digits).ok_or("counters")?,
+                None => CardProfile::of(perso.scheme).counters(),
+            },
         })
     }
+}
+
+fn hex_8(digits: &str) -> Option<[u8; 8]> {
+    let bytes = HEXUPPER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
+    bytes.try_into().ok()
 }
 
 impl fmt::Debug for ChipState {

@@ -6,6 +6,7 @@ mod card;
 mod host;
 mod issuer;
 mod offline_auth;
+mod profiles;
 mod reader;
 mod terminals;
 mod truncated;
