@@ -116,7 +116,7 @@ impl<'a> Message<'a> {
     /// Reads as much of a frame as can be read, so that a malformed request can be refused by name: the fields before the
     /// first that [`Message::parse`] refuses, and why it does.
     ///
-    /// Refuses a frame whose MTI or bitmaps it refuses.
+    /// Refuses a frame that is too long or whose MTI it refuses.
     pub fn parse_readable(
         frame: &'a [u8],
         dialect: &Dialect,
@@ -127,13 +127,16 @@ impl<'a> Message<'a> {
             return Err(walk.error(0, Reason::TooLong { max, got }));
         }
         let mti = walk.message_type(dialect)?;
-        let announced = walk.bitmaps(dialect.wire.bitmap)?;
         let mut message = Self {
             frame,
             copied: dialect.copies.then(|| Vec::with_capacity(2 * frame.len())),
             mti,
             present: FieldSet::default(),
             places: [(0, 0); FIELD_PLACES],
+        };
+        let announced = match walk.bitmaps(dialect.wire.bitmap) {
+            Ok(announced) => announced,
+            Err(error) => return Ok((message, Some(error))),
         };
         for field in announced.iter() {
             if let Err(error) = message.read_field(field, &mut walk, dialect) {

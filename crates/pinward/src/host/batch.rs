@@ -22,9 +22,13 @@ use super::outgoing::Outgoing;
 use super::refused::Refused;
 use super::{CloseReason, HostLink, answer, dial, mac, request};
 
+/// Malformed messages answered on one connection before it is closed: each is a line in the journal.
+const UNREADABLE_MAX: u32 = 100;
+
 /// Answers one connection.
 pub(super) struct Batch<'l> {
     link: &'l HostLink,
+    unreadable: u32,
     outgoing: Arc<Outgoing>,
     answers: Answers,
     journal: Vec<AuditEvent>,
@@ -60,6 +64,7 @@ impl<'l> Batch<'l> {
     pub(super) fn new(link: &'l HostLink, outgoing: Arc<Outgoing>) -> Self {
         Self {
             link,
+            unreadable: 0,
             outgoing,
             answers: Answers::default(),
             journal: Vec::new(),
@@ -76,8 +81,12 @@ impl Listener for Batch<'_> {
         for frame in frames.iter() {
             match Message::parse_readable(frame, &self.link.dialect) {
                 Ok((message, fault)) if message.mti().response().is_some() => {
+                    self.unreadable += u32::from(fault.is_some());
                     messages.push(message);
                     faults.push(fault.map(Refused::Unreadable));
+                    if self.unreadable > UNREADABLE_MAX {
+                        end = Some(CloseReason::BadMessage);
+                    }
                 }
                 Ok((message, None)) if self.link.sign_on && is_network_answer(&message) => {
                     end = dial::hear_sign_on(self.link, &message);
