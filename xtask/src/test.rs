@@ -1,7 +1,7 @@
 //! All that CI runs, in the order in which it fails fastest.
 
 use crate::run::{cargo, program, root, run as command};
-use crate::{install, tidy};
+use crate::{fuzz, install, tidy};
 
 /// Runs everything; the first failure ends it.
 pub(crate) fn run() -> Result<(), String> {
@@ -11,6 +11,7 @@ pub(crate) fn run() -> Result<(), String> {
         install::all,
         linted,
         rust_tests,
+        fuzzed,
         module_tests,
         journeys,
     ];
@@ -47,6 +48,11 @@ fn rust_tests() -> Result<(), String> {
     let mut tests = cargo(&["test", "--workspace", "--locked"]);
     tests.env("PINWARD_ORACLE_PYTHON", install::oracle_python());
     command(&mut tests)
+}
+
+/// A share of what `cargo xtask fuzz` runs.
+fn fuzzed() -> Result<(), String> {
+    fuzz::run(&["--inputs".to_owned(), "350000".to_owned()])
 }
 
 /// Where the browsers' ES modules keep their tests.

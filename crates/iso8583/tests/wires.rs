@@ -24,10 +24,10 @@ fn built(builder: &MessageBuilder<'_>) -> Vec<u8> {
 /// A message in a dialect that extends another, from its settings.
 fn frame_in(settings: &str, fields: &[(u8, &[u8])]) -> (Dialect, Vec<u8>) {
     let text = format!("name = \"x\"\nextends = \"ascii-1987\"\n{settings}");
-    let dialect = Dialect::parse(&text).unwrap();
+    let dialect = Dialect::parse(&text).expect("the settings are right");
     let mut builder = MessageBuilder::new(&dialect, MTI_0100_AUTHORISATION_REQUEST);
     for (field, value) in fields {
-        builder.set(*field, value).unwrap();
+        builder.set(*field, value).expect("the value fits");
     }
     let frame = built(&builder);
     (dialect, frame)
