@@ -1,4 +1,4 @@
-//! What a host tells about an authorisation afterwards: how it ended, what the terminal claims of its script, and what
+//! What a host that speaks JSON tells about an authorisation afterwards: how it ended, what the terminal claims of its script, and what
 //! the chip signed. The act behind `POST /v1/chip/results`.
 
 use std::fmt::Write;
@@ -22,10 +22,9 @@ const ROUNDS_MAX: usize = 64;
 pub struct ChipResults {
     /// Who this message is itself.
     pub message: MessageIdentity,
-    /// [`MessageIdentity::identity`] of the authorisation.
-    pub original: [u8; 16],
     pub pan: Pan,
-    pub end: TransactionEnd,
+    /// How the transaction ended, if that is told.
+    pub end: Option<TransactionEnd>,
     /// Tag 9F5B: a claim of the terminal, shown as such.
     pub script_results: Option<Vec<u8>>,
     /// Chip data with the chip's final or a later cryptogram: BER-TLV, as in ISO 8583 field 55. The one thing here that
@@ -35,13 +34,12 @@ pub struct ChipResults {
     pub link: Arc<str>,
 }
 
-/// How the transaction ended, as the host says.
+/// How a transaction ended, as the host says, and which: the [`MessageIdentity::identity`] of its authorisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionEnd {
-    Completed,
+    Completed([u8; 16]),
     /// Taken back: whether its answer reached the chip is anybody's guess.
-    Reversed,
-    NotTold,
+    Reversed([u8; 16]),
 }
 
 /// What became of the results.
@@ -51,15 +49,15 @@ pub enum ChipResultsOutcome {
     Accepted { cryptogram_valid: Option<bool> },
     /// The card isn't ours.
     UnknownCard,
-    /// No authorisation with that identity was answered.
+    /// No authorisation with that identity was answered, so it can't have been completed.
     UnknownOriginal,
     /// Another message has this identity.
     DuplicateDiffers,
 }
 
 /// Takes results in. The chip's valid cryptogram resolves script attempts, also late; a claim of the terminal is
-/// recorded as "reported" and resolves nothing; a reversal leaves the script of that authorisation unknown. The online
-/// PIN is never touched.
+/// recorded as "reported" and resolves nothing; a reversal leaves the script of that authorisation unknown, and has it
+/// declined where it hasn't arrived yet. The online PIN is never touched.
 pub async fn take_chip_results(
     desk: &Desk,
     results: &ChipResults,
@@ -70,14 +68,15 @@ pub async fn take_chip_results(
         let Some(record) = desk.store.cards(keys.clone()).await?.pop().flatten() else {
             return Ok(ChipResultsOutcome::UnknownCard);
         };
-        let original = desk.store.messages(vec![results.original]).await?.pop().flatten();
-        let Some(answer) = original.as_ref().and_then(AuthorisationAnswer::decode) else {
+        let original = original(desk, results.end).await?;
+        if matches!(results.end, Some(TransactionEnd::Completed(_))) && original.is_none() {
             return Ok(ChipResultsOutcome::UnknownOriginal);
-        };
+        }
         let card = desk.open(record)?;
         let heard = hear(desk, &card, results).await?;
         let cryptogram_valid = heard.cryptogram_valid;
-        let commit = commit(desk, &card, results, &answer, heard, now).await?;
+        let atc = original.and_then(|answer| answer.atc);
+        let commit = commit(desk, &card, results, atc, heard, now).await?;
         let outcomes = desk.store.commit(vec![commit]).await?;
         match outcomes.into_iter().next().expect("one outcome for one commit") {
             CommitOutcome::Done { .. } => return Ok(ChipResultsOutcome::Accepted { cryptogram_valid }),
@@ -94,6 +93,16 @@ pub async fn take_chip_results(
     Err(Fault::Store(StoreFault(
         "the card kept changing under chip results".to_owned(),
     )))
+}
+
+/// The answer that the transaction got.
+async fn original(desk: &Desk, end: Option<TransactionEnd>) -> Result<Option<AuthorisationAnswer>, Fault> {
+    let (TransactionEnd::Completed(identity) | TransactionEnd::Reversed(identity)) = match end {
+        Some(end) => end,
+        None => return Ok(None),
+    };
+    let recorded = desk.store.messages(vec![identity]).await?.pop().flatten();
+    Ok(recorded.as_ref().and_then(AuthorisationAnswer::decode))
 }
 
 /// The chip's own word, as far as it can be read and proved.
@@ -140,7 +149,7 @@ async fn commit(
     desk: &Desk,
     card: &OpenCard<'_>,
     results: &ChipResults,
-    answer: &AuthorisationAnswer,
+    atc: Option<u16>,
     heard: Heard,
     now: Timestamp,
 ) -> Result<Commit, Fault> {
@@ -149,11 +158,14 @@ async fn commit(
     let resolutions = heard.proved().map_or_else(Vec::new, |chip| {
         next.chip_spoke(chip.evidence(false), &rules, now)
     });
-    let claimed_about = next.script.in_flight.filter(|sent| answer.atc == Some(sent.atc));
-    let doubtful = match (results.end, answer.atc) {
-        (TransactionEnd::Reversed, Some(atc)) => next.answer_reversed(atc),
-        (TransactionEnd::Reversed | TransactionEnd::Completed | TransactionEnd::NotTold, _) => None,
+    let claimed_about = next.script.in_flight.filter(|sent| atc == Some(sent.atc));
+    let reversed = match results.end {
+        Some(TransactionEnd::Reversed(identity)) => Some(identity),
+        Some(TransactionEnd::Completed(_)) | None => None,
     };
+    let doubtful = atc
+        .filter(|_| reversed.is_some())
+        .and_then(|atc| next.answer_reversed(atc));
     let attempts = attempts(results, &heard, &resolutions, claimed_about, doubtful, now);
     let audit = audit(card, results, &heard, &resolutions, doubtful, now);
     let changed = next.script != card.state.script || next.atc_last != card.state.atc_last;
@@ -173,7 +185,11 @@ async fn commit(
             content: results.message.content,
             answer: recorded.encode(),
         }),
-        tombstone: None,
+        tombstone: reversed.map(|identity| MessageRecord {
+            identity,
+            content: [0; 32],
+            answer: AuthorisationAnswer::declined(Decision::ReversedBefore).encode(),
+        }),
         step_up: None,
         audit,
         attempts,
@@ -223,7 +239,12 @@ fn audit(
         actor: ["link:", &results.link].concat(),
         detail,
     };
-    let mut detail = format!(r#"{{"end":"{:?}""#, results.end);
+    let end = match results.end {
+        Some(TransactionEnd::Completed(_)) => "completed",
+        Some(TransactionEnd::Reversed(_)) => "reversed",
+        None => "not_told",
+    };
+    let mut detail = format!(r#"{{"end":"{end}""#);
     match (&heard.chip, heard.cryptogram_valid) {
         (Err(unusable), _) => write!(detail, r#","chip_data":"{unusable}""#),
         (Ok(_), Some(valid)) => write!(detail, r#","cryptogram_valid":{valid}"#),

@@ -142,13 +142,13 @@ async fn what_the_terminal_of_an_advice_claims_is_reported_and_no_more() {
 #[tokio::test]
 async fn results_are_evidence_only_where_the_chip_signed_them() {
     let mut story = Story::of_sent_script(Scheme::VisaCvn18, true).await;
-    let mut told = story.results(TransactionEnd::Completed);
+    let mut told = story.results(Some(TransactionEnd::Completed));
     told.script_results = Some(successful().to_vec());
     assert_eq!(story.take(&told).await, accepted(None));
     assert_eq!(story.outcomes().await, ["reported"]);
     assert_eq!(story.state().await.chip.known(), None);
 
-    let mut forged = story.results(TransactionEnd::Completed);
+    let mut forged = story.results(Some(TransactionEnd::Completed));
     forged.chip = Some(story.chip.speak(COMPLETED).field_55);
     let place = forged
         .chip
@@ -160,7 +160,7 @@ async fn results_are_evidence_only_where_the_chip_signed_them() {
     assert_eq!(story.take(&forged).await, accepted(Some(false)));
     assert_eq!(story.state().await.chip.known(), None);
 
-    let mut signed = story.results(TransactionEnd::NotTold);
+    let mut signed = story.results(None);
     signed.chip = Some(story.chip.speak(COMPLETED).field_55);
     assert_eq!(story.take(&signed).await, accepted(Some(true)));
     assert_eq!(story.take(&signed).await, accepted(Some(true)), "a repeat");
@@ -172,7 +172,7 @@ async fn results_are_evidence_only_where_the_chip_signed_them() {
 #[tokio::test]
 async fn a_reversal_among_the_results_leaves_the_chip_unknown_and_the_hosts_pin_alone() {
     let story = Story::of_sent_script(Scheme::MastercardCvn16, false).await;
-    let reversed = story.results(TransactionEnd::Reversed);
+    let reversed = story.results(Some(TransactionEnd::Reversed));
     assert_eq!(story.take(&reversed).await, accepted(None));
     let state = story.state().await;
     assert!(state.script.in_flight.unwrap().reversed);
@@ -181,11 +181,26 @@ async fn a_reversal_among_the_results_leaves_the_chip_unknown_and_the_hosts_pin_
 }
 
 #[tokio::test]
+async fn a_reversal_that_comes_first_has_its_authorisation_declined() {
+    let mut story = Story::of_sent_script(Scheme::VisaCvn18, false).await;
+    let field_55 = story.chip.speak(INSERTED).field_55;
+    let late = story
+        .bank
+        .request(&story.card, CardEntry::Contact, Some(field_55));
+    let reversed = ChipResults {
+        end: Some(TransactionEnd::Reversed(late.message.identity)),
+        ..story.results(None)
+    };
+    assert_eq!(story.take(&reversed).await, accepted(None));
+    assert_eq!(story.bank.decide(&late).await.decision, Decision::ReversedBefore);
+}
+
+#[tokio::test]
 async fn results_of_nothing_known_are_refused() {
     let story = Story::of_sent_script(Scheme::VisaCvn18, false).await;
-    let told = story.results(TransactionEnd::Completed);
+    let told = story.results(Some(TransactionEnd::Completed));
     let unknown = ChipResults {
-        original: [9; 16],
+        end: Some(TransactionEnd::Completed([9; 16])),
         ..told.clone()
     };
     assert_eq!(story.take(&unknown).await, ChipResultsOutcome::UnknownOriginal);
@@ -244,12 +259,11 @@ impl Story {
         }
     }
 
-    fn results(&self, end: TransactionEnd) -> ChipResults {
+    fn results(&self, end: Option<fn([u8; 16]) -> TransactionEnd>) -> ChipResults {
         ChipResults {
             message: self.bank.request(&self.card, CardEntry::Contact, None).message,
-            original: self.carrier.message.identity,
             pan: self.card.pan.clone(),
-            end,
+            end: end.map(|end| end(self.carrier.message.identity)),
             script_results: None,
             chip: None,
             link: "api".into(),
