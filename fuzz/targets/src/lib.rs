@@ -89,7 +89,7 @@ pub fn framing(input: &[u8]) -> bool {
 /// An ISO 8583 message. The first byte chooses the dialect.
 ///
 /// Promises: an error's place is in the frame; what is read is written back to the same bytes, but for an empty second
-/// bitmap and the case of hexadecimal digits; the same fields in another dialect of the same year.
+/// bitmap; a MAC and what it covers are the whole frame.
 pub fn message(input: &[u8]) -> bool {
     let Some((&choice, frame)) = input.split_first() else {
         return false;
