@@ -32,8 +32,10 @@ pub(crate) struct BareChip {
     keys: CardKeys,
     pub(crate) atc: u16,
     pub(crate) pin: String,
-    /// Script commands that it reports.
+    /// Script commands that it reports: received, with CCD performed.
     pub(crate) script_commands: u8,
+    /// It reports that one of them failed.
+    pub(crate) script_failed: bool,
     pub(crate) pin_blocked: bool,
 }
 
@@ -85,6 +87,7 @@ impl BareChip {
             atc: 0,
             pin: pin.to_owned(),
             script_commands: 0,
+            script_failed: false,
             pin_blocked: false,
         }
     }
@@ -141,6 +144,48 @@ impl BareChip {
 
     /// Authenticates the issuer and performs the script. Panics where the answer is not for this transaction.
     pub(crate) fn take(&mut self, spoken: &Spoken, answer: &[u8]) -> Taken {
+        self.take_until(spoken, answer, usize::MAX)
+    }
+
+    /// The same, but pulled out after so many commands.
+    pub(crate) fn take_until(&mut self, spoken: &Spoken, answer: &[u8], commands_max: usize) -> Taken {
+        let (approved, tries_set, mut commands) = self.authenticate(spoken, answer);
+        commands.truncate(commands_max);
+        let mut context = ScriptContext::first(spoken.atc, spoken.arqc);
+        for command in &commands {
+            self.perform(context, command);
+            context = context.after(&self.keys, command);
+            self.script_commands += 1;
+            self.pin_blocked = false;
+        }
+        Taken {
+            approved,
+            tries_set,
+            commands: commands.len(),
+        }
+    }
+
+    /// The same, but with one bit of the script's first command changed, where there is one: the chip refuses it, and an
+    /// honest terminal goes no further.
+    pub(crate) fn take_spoiled(&mut self, spoken: &Spoken, answer: &[u8], bit: usize) {
+        let (_, _, mut commands) = self.authenticate(spoken, answer);
+        let Some(command) = commands.first_mut() else {
+            return;
+        };
+        let body = &mut command[5..];
+        let bit = bit % (body.len() * 8);
+        body[bit / 8] ^= 1 << (bit % 8);
+        let context = ScriptContext::first(spoken.atc, spoken.arqc);
+        let current = Pin::parse(&self.pin).unwrap();
+        assert!(verify_mac_only(&self.keys, context, PIN_UNBLOCK, command).is_err());
+        assert!(open_pin_change(&self.keys, context, command, &current).is_err());
+        self.script_failed = true;
+        let counts_successes = matches!(self.scheme, Scheme::CcdTdes | Scheme::CcdAes);
+        self.script_commands += u8::from(!counts_successes);
+    }
+
+    /// Ends the report, as an authenticated issuer has seen it. Gives what the issuer decided, and its script.
+    fn authenticate(&mut self, spoken: &Spoken, answer: &[u8]) -> (bool, Option<u8>, Vec<Vec<u8>>) {
         let tag_91 = tlv::find(answer, TAG_91_ISSUER_AUTHENTICATION_DATA)
             .unwrap()
             .unwrap();
@@ -154,20 +199,14 @@ impl BareChip {
                 Err(error) => panic!("{:?}: {error}", self.scheme),
             };
         self.pin_blocked &= tries_set.is_none();
-        self.script_commands = 0;
+        self.forget_report();
         let commands = terminal::script(answer).map_or_else(Vec::new, |script| script.commands);
-        let mut context = ScriptContext::first(spoken.atc, spoken.arqc);
-        for command in &commands {
-            self.perform(context, command);
-            context = context.after(&self.keys, command);
-            self.script_commands += 1;
-            self.pin_blocked = false;
-        }
-        Taken {
-            approved,
-            tries_set,
-            commands: commands.len(),
-        }
+        (approved, tries_set, commands)
+    }
+
+    /// Reports no script any more.
+    pub(crate) fn forget_report(&mut self) {
+        (self.script_commands, self.script_failed) = (0, false);
     }
 
     fn perform(&mut self, context: ScriptContext, command: &[u8]) {
@@ -189,6 +228,7 @@ impl BareChip {
             offline_pin_performed: offline_pin,
             pin_try_limit_exceeded: self.pin_blocked,
             script_commands: self.script_commands,
+            script_failed: self.script_failed,
             ..Cvr::arqc()
         };
         let of_visa = |cvn| {
@@ -230,6 +270,7 @@ impl BareChip {
             (MChipCvrBit::OfflinePinSuccessful, offline_pin),
             (MChipCvrBit::PinTryLimitExceeded, self.pin_blocked),
             (MChipCvrBit::ScriptReceived, self.script_commands > 0),
+            (MChipCvrBit::ScriptFailed, self.script_failed),
         ];
         for (bit, _) in bits.into_iter().filter(|(_, on)| *on) {
             cvr = cvr.with(bit);
@@ -250,6 +291,7 @@ impl BareChip {
         let bits = [
             (CcdCvrBit::OfflinePinPerformed, offline_pin),
             (CcdCvrBit::PinTryLimitExceeded, self.pin_blocked),
+            (CcdCvrBit::ScriptFailed, self.script_failed),
         ];
         for (bit, _) in bits.into_iter().filter(|(_, on)| *on) {
             cvr = cvr.with(bit);

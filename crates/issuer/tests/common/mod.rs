@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod bare_chip;
+pub(crate) mod dice;
 pub(crate) mod terminal;
 
 use std::{
