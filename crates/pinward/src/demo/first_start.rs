@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use store::{AuditEvent, CardRecord, SqliteStore};
 
 use super::issuer as larkfield;
-use super::{ACQUIRER_FILE, API_TOKEN_FILE, LOG_DIR, WALLET, write_private};
+use super::{ACQUIRER_FILE, API_TOKEN_FILE, BENCH, LOG_DIR, WALLET, bench, write_private};
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::hsm_link::HsmLink;
@@ -33,7 +33,7 @@ pub(super) async fn make(data: &Path, out: &mut dyn Write) -> Result<(), Failure
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)?;
     }
-    for directory in ["", WALLET, "import", "bureau", LOG_DIR] {
+    for directory in ["", WALLET, BENCH, "import", "bureau", LOG_DIR] {
         DirBuilder::new().mode(0o700).create(unfinished.join(directory))?;
     }
     fill(&unfinished, out).await?;
@@ -57,7 +57,7 @@ fn require_nothing_there(data: &Path) -> Result<(), Failure> {
 
 async fn fill(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let configuration = dir.join(config::FILE_NAME);
-    write_private(&configuration, larkfield::CONFIGURATION)?;
+    write_private(&configuration, &larkfield::configuration())?;
     write_private(&dir.join(API_TOKEN_FILE), &random_token()?)?;
     let config = Config::read(&configuration)?;
     let hsm = HsmLink::connect_or_start(&config.hsm, Some(&dir.join(LOG_DIR).join("hsm.log"))).await?;
@@ -79,7 +79,10 @@ async fn fill(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "  passwords")?;
     site.set_passwords().await?;
     writeln!(out, "  plastic, from a bureau")?;
-    site.make_plastic().await?;
+    site.make_plastic(larkfield::cards(), "bureau/export.json", WALLET)
+        .await?;
+    site.make_plastic(bench::cards(), "bureau/bench.json", BENCH)
+        .await?;
     drop(desk);
     hsm.close().await;
     writeln!(out)?;
@@ -172,16 +175,21 @@ impl Site<'_> {
         Ok(())
     }
 
-    async fn make_plastic(&self) -> Result<(), Failure> {
+    async fn make_plastic(
+        &self,
+        cards: impl Iterator<Item = larkfield::DemoCard>,
+        export_name: &str,
+        wallet: &str,
+    ) -> Result<(), Failure> {
         let mut exported = Vec::new();
-        for card in &larkfield::CARDS {
-            exported.push(self.export_card(card).await?);
+        for card in cards {
+            exported.push(self.export_card(&card).await?);
         }
         let zone_key = self.export_key(larkfield::BUREAU_ZONE_KEY).await?;
         let export = json!({ "zone_key": zone_key, "cards": exported });
-        let export_file = self.file("bureau/export.json");
+        let export_file = self.file(export_name);
         write_private(Path::new(&export_file), &format!("{export:#}\n"))?;
-        let (wallet, [first, second]) = (self.file(WALLET), self.component_paths());
+        let (wallet, [first, second]) = (self.file(wallet), self.component_paths());
         let arguments = [
             "sim",
             "bureau",
@@ -223,6 +231,7 @@ impl Site<'_> {
             "expiry": record.expiry.yymm(),
             "name": card.name(),
             "programme": programme.name,
+            "scheme": programme.scheme,
             "currency": programme.currency,
             "icc_key_ac": made.icc_key_ac,
             "icc_key_smi": made.icc_key_smi,

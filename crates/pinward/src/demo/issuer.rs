@@ -9,7 +9,7 @@ use cards::{Pan, Timestamp};
 use hsm::KeyPurpose;
 use serde_json::{Value, json};
 
-use super::{ACQUIRER_FILE, DEMO_FILE, write_private};
+use super::{ACQUIRER_FILE, DEMO_FILE, bench, write_private};
 use crate::failure::Failure;
 
 pub(super) const HSM_SOCKET: &str = "hsm.sock";
@@ -17,8 +17,13 @@ pub(super) const EXCHANGE_KEY: &str = "kek-demo";
 pub(super) const ACQUIRER_ZONE_KEY: &str = "zpk-demo-acquirer";
 pub(super) const BUREAU_ZONE_KEY: &str = "zpk-demo-bureau";
 
-/// `pinward.toml` of the demo. `pinward.example.toml` explains every setting.
-pub(super) const CONFIGURATION: &str = r#"# The demo's configuration; pinward.example.toml explains every setting.
+/// `pinward.toml` of the demo, with the test bench's programmes.
+pub(super) fn configuration() -> String {
+    [CONFIGURATION, &bench::programmes()].concat()
+}
+
+/// Without the test bench's programmes. `pinward.example.toml` explains every setting.
+const CONFIGURATION: &str = r#"# The demo's configuration; pinward.example.toml explains every setting.
 
 [store]
 path = "pinward.sqlite"
@@ -70,10 +75,13 @@ currency = 978
 "#;
 
 /// Keys that the issuer's HSM makes, besides the exchange key, which comes as components.
-pub(super) const KEYS: [(&str, KeyPurpose); 11] = [
+pub(super) const KEYS: [(&str, KeyPurpose); 14] = [
     ("imk-ac", KeyPurpose::IssuerCryptogram),
     ("imk-smi", KeyPurpose::IssuerScriptIntegrity),
     ("imk-smc", KeyPurpose::IssuerScriptConfidentiality),
+    ("imk-ac-aes", KeyPurpose::IssuerCryptogramAes),
+    ("imk-smi-aes", KeyPurpose::IssuerScriptIntegrityAes),
+    ("imk-smc-aes", KeyPurpose::IssuerScriptConfidentialityAes),
     ("pvk-1", KeyPurpose::PinVerificationVisa),
     ("pin-storage", KeyPurpose::PinStorage),
     ("pan-storage", KeyPurpose::PanStorage),
@@ -120,57 +128,49 @@ pub(super) const PEOPLE: [Person; 3] = [
 
 /// A card of the demo.
 pub(super) struct DemoCard {
-    cardmember: &'static str,
-    pan: &'static str,
-    programme: &'static str,
-    role: &'static str,
-    status: &'static str,
+    pub(super) cardmember: &'static str,
+    pub(super) pan: &'static str,
+    pub(super) programme: String,
+    pub(super) role: &'static str,
+    pub(super) status: &'static str,
     /// Whether it is delivered with a PIN, told in a letter.
-    has_pin: bool,
+    pub(super) has_pin: bool,
 }
 
-pub(super) const CARDS: [DemoCard; 5] = [
-    DemoCard {
-        cardmember: "LB-1001",
-        pan: "9999010000000011",
-        programme: "credit",
-        role: "basic",
-        status: "active",
-        has_pin: true,
-    },
-    DemoCard {
-        cardmember: "LB-1001",
-        pan: "999902000000018",
-        programme: "charge",
-        role: "basic",
-        status: "inactive",
-        has_pin: false,
-    },
-    DemoCard {
-        cardmember: "LB-1002",
-        pan: "9999010000000029",
-        programme: "credit",
-        role: "supplementary",
-        status: "active",
-        has_pin: true,
-    },
-    DemoCard {
-        cardmember: "LB-1003",
-        pan: "999902000000026",
-        programme: "charge",
-        role: "basic",
-        status: "active",
-        has_pin: false,
-    },
-    DemoCard {
-        cardmember: "LB-1003",
-        pan: "9999010000000037",
-        programme: "credit",
-        role: "basic",
-        status: "inactive",
-        has_pin: true,
-    },
+/// Cardmember, number, programme, role, status, and whether it is delivered with a PIN.
+const CARDS: [(&str, &str, &str, &str, &str, bool); 5] = [
+    ("LB-1001", "9999010000000011", "credit", "basic", "active", true),
+    ("LB-1001", "999902000000018", "charge", "basic", "inactive", false),
+    (
+        "LB-1002",
+        "9999010000000029",
+        "credit",
+        "supplementary",
+        "active",
+        true,
+    ),
+    ("LB-1003", "999902000000026", "charge", "basic", "active", false),
+    ("LB-1003", "9999010000000037", "credit", "basic", "inactive", true),
 ];
+
+/// The cardmembers' cards.
+pub(super) fn cards() -> impl Iterator<Item = DemoCard> {
+    CARDS
+        .into_iter()
+        .map(|(cardmember, pan, programme, role, status, has_pin)| DemoCard {
+            cardmember,
+            pan,
+            programme: programme.to_owned(),
+            role,
+            status,
+            has_pin,
+        })
+}
+
+/// Every card that is imported.
+fn all_cards() -> impl Iterator<Item = DemoCard> {
+    cards().chain(bench::cards())
+}
 
 impl DemoCard {
     pub(super) fn pan(&self) -> Pan {
@@ -180,13 +180,13 @@ impl DemoCard {
     /// The name on the card.
     pub(super) fn name(&self) -> &'static str {
         let person = PEOPLE.iter().find(|person| person.reference == self.cardmember);
-        person.expect("every card of the demo has its cardmember").name
+        person.map_or(bench::HOLDER_NAME, |person| person.name)
     }
 }
 
 /// Card numbers of the cards that are delivered with a PIN, one per line.
 pub(super) fn pans_with_pin() -> String {
-    let with_pin = CARDS.iter().filter(|card| card.has_pin);
+    let with_pin = all_cards().filter(|card| card.has_pin);
     with_pin.map(|card| format!("{}\n", card.pan)).collect()
 }
 
@@ -202,6 +202,12 @@ pub(super) fn cardmembers_csv() -> String {
     {
         let _ = writeln!(csv, "{reference},{name},{user_id}@larkfield.example,{user_id}");
     }
+    let _ = writeln!(
+        csv,
+        "{},{},bench@larkfield.example,",
+        bench::HOLDER,
+        bench::HOLDER_NAME
+    );
     csv
 }
 
@@ -211,7 +217,7 @@ pub(super) fn cards_csv(pins: &str, now: Timestamp) -> String {
     let expiry = format!("{:02}{month:02}", (year + 4) % 100);
     let mut pins = pins.lines();
     let mut csv = "cardmember,pan,psn,expiry,programme,role,status,pin\n".to_owned();
-    for card in &CARDS {
+    for card in all_cards() {
         let pin = if card.has_pin {
             pins.next().unwrap_or("none")
         } else {

@@ -3,6 +3,7 @@
 //! The portal, the ISO 8583 host and the mail worker run in this process; the HSM and the simulators are children. On
 //! first start an issuer is made: keys, cardmembers, cards, and plastic for them. Later starts keep it.
 
+mod bench;
 mod first_start;
 mod issuer;
 mod welcome;
@@ -21,6 +22,7 @@ use crate::serve::{self, DemoExtras, Listeners, listen};
 
 /// Where things are in the data directory.
 const WALLET: &str = "wallet";
+const BENCH: &str = "bench";
 const DEMO_FILE: &str = "wallet/demo.json";
 const ACQUIRER_FILE: &str = "acquirer.json";
 const API_TOKEN_FILE: &str = "api-token";
@@ -143,6 +145,7 @@ impl Demo {
             "sandbox".to_owned(),
             "--stop-when-stdin-closes".to_owned(),
             format!("--wallet={}", file(WALLET)),
+            format!("--bench={}", file(BENCH)),
             format!("--acquirer={}", file(ACQUIRER_FILE)),
             format!("--api-token={}", file(API_TOKEN_FILE)),
             format!("--mail-dir={}", file(MAIL_DIR)),
