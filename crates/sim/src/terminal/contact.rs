@@ -23,6 +23,7 @@ use super::receipt::{self, ReceiptCvm};
 use crate::acquirer::Acquirer;
 use crate::acquirer::message::Message;
 use crate::card::chip::{Chip, Interface};
+use crate::card::tear::Tear;
 
 /// Response codes that a terminal gives the card itself: unable to go online, declined (EMV Book 4 A6).
 const RESPONSE_Z3_UNABLE_TO_GO_ONLINE: [u8; 2] = *b"Z3";
@@ -168,9 +169,6 @@ impl Contact<'_> {
         let code = answer.field(39).and_then(|code| code.try_into().ok());
         let code = code.unwrap_or(RESPONSE_Z3_UNABLE_TO_GO_ONLINE);
         let second = reader.second_ac(card, asked, terminal, code)?;
-        if self.faults.pull_card == Some(PullCard::BeforeScript) {
-            reader.remove();
-        }
         self.perform(reader, &scripts, ScriptPhase::AfterFinalAc, outcome);
         Ok(host_approves && second.kind == CryptogramKind::Tc)
     }
@@ -223,6 +221,11 @@ impl Contact<'_> {
 
     /// The status; none where the card is gone, before or after it performed the command.
     fn send_script(&self, reader: &mut CardReader<'_>, command: &Command<'_>) -> Option<StatusWord> {
+        match self.faults.pull_card {
+            Some(PullCard::BeforeScript) => reader.remove(),
+            Some(PullCard::DuringScript) => reader.tear(Tear::BeforeWrite(1)),
+            Some(PullCard::BeforeFinalAc | PullCard::AfterScript) | None => {}
+        }
         let sent = reader.send(command);
         if self.faults.pull_card == Some(PullCard::AfterScript) {
             reader.remove();

@@ -79,8 +79,10 @@ pub struct Faults {
 pub enum PullCard {
     /// After the host's answer, before the second GENERATE AC.
     BeforeFinalAc,
-    /// After the second GENERATE AC, before a script of template 72.
+    /// Right before the first script command; where there is none, at the end.
     BeforeScript,
+    /// While the card performs the script command: it is performed, and the power goes before it is remembered.
+    DuringScript,
     /// When the card has performed the script, before the terminal reads its answer.
     AfterScript,
 }

@@ -24,6 +24,7 @@ use crate::acquirer::message::Message;
 use crate::card::chip::{Chip, Interface};
 use crate::card::perso::AID_PINWARD;
 use crate::card::records::{NAME_PPSE, bcd};
+use crate::card::tear::Tear;
 
 /// Why a card can't be used further in this transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,11 @@ impl<'c> CardReader<'c> {
             interface,
             trace: Trace::default(),
         }
+    }
+
+    /// Orders a cut of the card's power.
+    pub(super) fn tear(&mut self, tear: Tear) {
+        self.chip.tear(tear);
     }
 
     /// Cuts the card's power.
