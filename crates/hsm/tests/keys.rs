@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use cards::{PinReference, Scheme, Timestamp};
+use cards::{PinReference, Scheme, SealedPin, Timestamp};
 use hsm::{
     CheckRequest, HsmError, HsmRefusal, ImportPin, KeyAdmin, KeyName, KeyPurpose, OpenError, PaymentHsm,
     PinVerdict, SoftwareHsm, ZonePin, ZonePinFormat,
@@ -424,4 +424,58 @@ async fn everything_sealed_still_opens_after_a_restart() {
     };
     let reply = hsm.check(vec![request]).await.unwrap().remove(0).unwrap();
     assert_eq!(reply.pin, Some(PinVerdict::Match));
+}
+
+#[tokio::test]
+async fn a_key_store_of_before_zone_keys_could_be_replaced_opens_and_reads_its_pins() {
+    let vector = include_str!("../vectors/key_store_1.txt");
+    let directory = TempDir::new().unwrap();
+    let mut sealed_pin = None;
+    let mut files = Vec::new();
+    for line in vector.lines().filter(|line| !line.starts_with('#')) {
+        let (file, content) = line.split_once(' ').unwrap();
+        if file == "sealed-pin" {
+            let (kcv, block) = content.split_once(' ').unwrap();
+            let bytes = |hex: &str| data_encoding::HEXUPPER.decode(hex.as_bytes()).unwrap();
+            sealed_pin = Some(SealedPin {
+                kcv: bytes(kcv).try_into().unwrap(),
+                block: bytes(block).try_into().unwrap(),
+            });
+            continue;
+        }
+        let path = directory.path().join(file);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        files.push(file);
+    }
+    let hsm = SoftwareHsm::open(directory.path()).unwrap();
+    let keys = hsm.keys().await.unwrap();
+    assert_eq!(keys.len(), files.len() - 1, "all files but the master key");
+    assert!(keys.iter().all(|key| key.former_kcv.is_none()));
+    let kcv = |wanted: &str| keys.iter().find(|key| key.name.0 == wanted).unwrap().kcv.clone();
+    assert_eq!(
+        (kcv("imk-ac").as_str(), kcv("zpk-tdes").as_str()),
+        ("08D7B4", "895022")
+    );
+
+    let world = World { hsm, directory };
+    let card = card(&world.hsm, PAN, PinReference::Sealed(sealed_pin.unwrap())).await;
+    let request = CheckRequest {
+        card,
+        cryptogram: None,
+        pin: Some(iso0(PAN, "1234")),
+        new_pin: None,
+    };
+    let reply = world.hsm.check(vec![request]).await.unwrap().remove(0).unwrap();
+    assert_eq!(reply.pin, Some(PinVerdict::Match));
+
+    let block = key_block(
+        KeyPurpose::ZonePinTdes,
+        &[0x2A; 15].iter().copied().chain([7]).collect::<Vec<_>>(),
+    );
+    let replaced = world
+        .hsm
+        .replace_key(name("zpk-tdes"), block, name("kek"), None, NOW)
+        .await;
+    assert_eq!(replaced.unwrap().former_kcv.as_deref(), Some("895022"));
 }
