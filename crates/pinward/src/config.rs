@@ -292,7 +292,97 @@ mod tests {
             ("pan_len_digits = 16", "pan_len_digits = 20", "pan_len_digits"),
             ("currency = 978", "currency = 1000", "currency"),
             ("accent = \"#0b5c63\"", "accent = \"teal\"", "accent"),
-            ("dialect = \"ascii-1987\"", "dialect = \"ebcdic\"", "dialect"),
+            (
+                "dialect = \"ascii-1987\"",
+                "dialect = \"ebcdic\"",
+                "acquirer-1: dialect",
+            ),
+            (
+                "dialect = \"ascii-1987\"",
+                "dialect = \"./none.toml\"",
+                "acquirer-1: dialect",
+            ),
+            (
+                "listen = \"127.0.0.1:8583\"",
+                "sign_on = true",
+                "acquirer-1: listen",
+            ),
+            (
+                "listen = \"127.0.0.1:8583\"",
+                "connect = \"here\"",
+                "acquirer-1: connect",
+            ),
+            (
+                "listen = \"127.0.0.1:8584\"",
+                "listen = \"127.0.0.1:8584\"\nsign_on = true",
+                "acquirer-2: sign_on",
+            ),
+            ("framing = \"binary2\"", "framing = \"binary3\"", "binary3"),
+            (
+                "pin_format = \"iso4\"",
+                "pin_format = \"dukpt-aes\"",
+                "acquirer-2: pin_format",
+            ),
+            (
+                "new_pin_field = 125",
+                "new_pin_field = 11",
+                "acquirer-1: new_pin_field",
+            ),
+            (
+                "pin_change = \"92\"",
+                "pin_change = \"9\"",
+                "acquirer-1: processing_codes.pin_change",
+            ),
+            (
+                "pin_unblock = \"91\"",
+                "pin_unblock = \"92\"",
+                "acquirer-1: processing_codes.pin_unblock",
+            ),
+            (
+                "CryptogramInvalid = \"82\"",
+                "CryptogramWrong = \"82\"",
+                "CryptogramWrong",
+            ),
+            (
+                "CryptogramInvalid = \"82\"",
+                "CryptogramInvalid = \"082\"",
+                "response_codes.CryptogramInvalid",
+            ),
+            (
+                "address = \"127.0.0.1:9583\"",
+                "address = \"nowhere\"",
+                "acquirer-2: upstream.address",
+            ),
+            (
+                "timeout_ms = 3000",
+                "timeout_ms = 1",
+                "acquirer-2: upstream.timeout_ms",
+            ),
+            (
+                "connections = 2",
+                "connections = 0",
+                "acquirer-2: upstream.connections",
+            ),
+            (
+                "in_flight_max = 10000",
+                "in_flight_max = 0",
+                "acquirer-2: upstream.in_flight_max",
+            ),
+            (
+                "mark_field = 60",
+                "mark_field = 52",
+                "acquirer-2: upstream.mark_field",
+            ),
+            (
+                "on_late = \"decline\"",
+                "on_late = \"stand-in\"",
+                "upstream.stand_in_amount_max_minor",
+            ),
+            (
+                "timeout_ms = 3000",
+                "timeout_ms = 3000\ndialect = \"ascii-1993\"",
+                "acquirer-2: upstream.dialect",
+            ),
             ("tls = \"starttls\"", "tls = \"none\"", "mail.tls"),
             ("password_path", "# password_path", "mail.user"),
             ("<cards@larkfield.example>", "<nobody>", "mail.from"),

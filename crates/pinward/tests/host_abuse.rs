@@ -13,11 +13,18 @@ use std::{
     collections::BTreeMap,
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
 
 use common::{Installation, Wishes};
+use iso8583::framing::{FrameReader, Framing};
+use sim::acquirer::message::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const PIN: &str = "394857610284";
 /// Peers that send the first byte of a frame and nothing more.
@@ -25,6 +32,14 @@ const HALF_OPEN: usize = 200;
 /// Peers of each of the other kinds.
 const OF_A_KIND: usize = 20;
 const HONEST: u32 = 100;
+/// Half-open peers at any moment beside 200 honest transactions a second.
+const CROWD: u64 = 5_000;
+/// Files that the test and the desk need besides one for each peer.
+const OTHER_FILES: u64 = 256;
+const HONEST_EVERY: Duration = Duration::from_millis(5);
+const HONEST_IN_THE_CROWD: u32 = 1_200;
+/// Honest ones wait at most so long among the crowd, 99 in 100.
+const P99_MAX: Duration = Duration::from_millis(500);
 /// More than the host waits for any of them.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -80,6 +95,108 @@ async fn hostile_peers_lose_their_own_connections_and_honest_ones_no_answer() {
     assert_eq!(reasons["BadFrame"], OF_A_KIND);
     assert_eq!(reasons["BadMessage"], 2 * OF_A_KIND);
     assert_eq!(reasons["SlowReader"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_thousand_half_open_peers_do_not_disturb_two_hundred_transactions_a_second() {
+    let crowd = CROWD.min(raise_file_limit() - OTHER_FILES);
+    if crowd < CROWD {
+        println!("the file limit allows {crowd} peers instead of {CROWD}");
+    }
+    let installation = Installation::start(Wishes::cards(&[PIN.to_owned()])).await;
+    let alone = honest_latencies(&installation, 1).await;
+    let host = installation.host;
+    let there = Arc::new(AtomicU64::new(0));
+    for _ in 0..crowd {
+        tokio::spawn(stay_half_open(host, there.clone()));
+    }
+    while there.load(Ordering::Relaxed) < crowd {
+        tokio::task::yield_now().await;
+    }
+    let among = honest_latencies(&installation, 500_000).await;
+    println!(
+        "{crowd} half-open peers; honest p50 and p99: alone {:?} {:?}, among them {:?} {:?}",
+        percentile(&alone, 50),
+        percentile(&alone, 99),
+        percentile(&among, 50),
+        percentile(&among, 99)
+    );
+    assert!(
+        there.load(Ordering::Relaxed) >= crowd,
+        "the crowd came back whenever it was closed"
+    );
+    assert!(percentile(&among, 99) < P99_MAX, "{:?}", percentile(&among, 99));
+}
+
+/// Allows as many files as the system lets us, here and in the processes that are started from here.
+fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum.or(limit.current);
+    setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+    current.unwrap_or(u64::MAX)
+}
+
+/// Begins a frame and never ends it; again, whenever the host has enough of it.
+async fn stay_half_open(host: SocketAddr, there: Arc<AtomicU64>) {
+    loop {
+        let Ok(mut peer) = tokio::net::TcpStream::connect(host).await else {
+            continue;
+        };
+        if peer.write_all(&[0x01]).await.is_err() {
+            continue;
+        }
+        there.fetch_add(1, Ordering::Relaxed);
+        // Until it is closed, one way or the other.
+        let _ = peer.read(&mut [0; 16]).await;
+    }
+}
+
+/// Sends one transaction every 5 ms over one connection, whatever the answers do. Each must be approved.
+async fn honest_latencies(installation: &Installation, first_trace: u32) -> Vec<Duration> {
+    let dialect = installation.acquirer.dialect();
+    let card = &installation.cards[0];
+    let requests: Vec<Vec<u8>> = (first_trace..)
+        .map(|trace| installation.balance_inquiry(card, PIN, trace))
+        .map(|request| frame(&request.to_frame(dialect).unwrap()))
+        .take(usize::try_from(HONEST_IN_THE_CROWD).unwrap())
+        .collect();
+    let stream = tokio::net::TcpStream::connect(installation.host).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let sending = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(HONEST_EVERY);
+        let mut sent = Vec::with_capacity(requests.len());
+        for request in requests {
+            sent.push(ticks.tick().await);
+            write.write_all(&request).await.unwrap();
+        }
+        (sent, write)
+    });
+    let mut reader = FrameReader::new(Framing::Binary2);
+    let mut received = vec![0; 64 * 1024];
+    let mut answered = Vec::new();
+    while answered.len() < usize::try_from(HONEST_IN_THE_CROWD).unwrap() {
+        let reading = tokio::time::timeout(PATIENCE, read.read(&mut received));
+        let len = reading.await.expect("an answer in time").unwrap();
+        reader.push(&received[..len]);
+        while let Some(frame) = reader.next_frame().unwrap() {
+            let answer = Message::parse(frame, dialect).unwrap();
+            assert_eq!(answer.field(39), Some(&b"00"[..]));
+            answered.push(tokio::time::Instant::now());
+        }
+    }
+    let (sent, _write) = sending.await.unwrap();
+    let mut latencies: Vec<Duration> = answered
+        .into_iter()
+        .zip(sent)
+        .map(|(answered, sent)| answered - sent)
+        .collect();
+    latencies.sort_unstable();
+    latencies
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[sorted.len() * percent / 100]
 }
 
 async fn ask_honestly(installation: &Installation, trace: u32) {
