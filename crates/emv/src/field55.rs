@@ -180,12 +180,6 @@ impl<'a> Field55<'a> {
         data
     }
 
-    /// What a Visa CVN 18 or 22 cryptogram covers, in its order, without padding: 9F02 9F03 9F1A 95 5F2A 9A 9C 9F37 82
-    /// 9F36 and the whole of 9F10.
-    pub fn cvn18_cryptogram_input(&self) -> Vec<u8> {
-        [&self.terminal_data()[..], self.iad].concat()
-    }
-
     /// The bytes of field 55 with these data objects, as a terminal sends them.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
