@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cards::Scheme;
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
+use paycrypto::cvn::Cvn;
 use paycrypto::pinblock::{TdesFormat, encipher_tdes};
 use paycrypto::tdes_key::Tdes2Key;
 use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse};
@@ -14,6 +16,7 @@ use sim::acquirer::{Acquirer, AcquirerError};
 use sim::bureau::components::{self, ComponentsError};
 use sim::bureau::{self, BureauError};
 use sim::card::chip::{Chip, Interface};
+use sim::card::perso::Perso;
 
 use crate::host::{Host, ZONE_KEY_TDES};
 use crate::issuer::{PAN, card_keys, pin};
@@ -108,6 +111,63 @@ fn the_bureau_makes_a_card_that_the_issuer_knows() {
     begin(&mut chip, Interface::Contact);
     assert_eq!(verify(&mut chip, "1234"), OK);
     approved(&mut chip);
+}
+
+#[test]
+fn the_bureau_makes_a_certified_card_of_the_profile_that_the_export_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = components::generate(directory.path()).unwrap();
+    let kek = components::combine(&paths).unwrap();
+    let mut export = export(&kek);
+    export["cards"][0]["scheme"] = json!("mastercard-cvn17");
+    let written = personalised(directory.path(), &export, &paths).unwrap();
+    let perso = Perso::read(&written[0]).unwrap();
+    assert_eq!(perso.scheme, Scheme::MastercardCvn17);
+    assert_eq!(perso.keys.cvn(), Cvn::Mastercard17);
+    assert!(perso.certified_key.is_some());
+    // AES keys for a card that has TDES keys, and the other way round.
+    export["cards"][0]["scheme"] = json!("ccd-aes");
+    let refused = personalised(directory.path(), &export, &paths).unwrap_err();
+    assert!(matches!(
+        refused,
+        BureauError::Card {
+            name: "icc_key_ac",
+            ..
+        }
+    ));
+    for (name, usage) in [
+        ("icc_key_ac", KeyUsage::E0_EMV_CRYPTOGRAMS),
+        ("icc_key_smi", KeyUsage::E2_EMV_INTEGRITY),
+        ("icc_key_smc", KeyUsage::E1_EMV_CONFIDENTIALITY),
+    ] {
+        let header = Header {
+            version: KeyBlockVersion::D,
+            usage,
+            algorithm: Algorithm::Aes,
+            mode_of_use: ModeOfUse::Unrestricted,
+            key_version: *b"00",
+            exportability: Exportability::Exportable,
+            optional_blocks: Vec::new(),
+        };
+        let padding = vec![0x5A; padding_len(KeyBlockVersion::D, 16)];
+        let aes = wrap(Kbpk::Aes(&kek), &header, &[7; 16], &padding).unwrap();
+        export["cards"][0][name] = json!(aes);
+    }
+    let written = personalised(directory.path(), &export, &paths).unwrap();
+    let perso = Perso::read(&written[0]).unwrap();
+    assert_eq!(perso.keys.ac().expose_bytes(), [7; 16]);
+    export["cards"][0]["scheme"] = json!("visa-cvn18");
+    let refused = personalised(directory.path(), &export, &paths).unwrap_err();
+    assert!(matches!(
+        refused,
+        BureauError::Card {
+            name: "icc_key_ac",
+            ..
+        }
+    ));
+    export["cards"][0]["scheme"] = json!("visa-cvn99");
+    let refused = personalised(directory.path(), &export, &paths).unwrap_err();
+    assert!(matches!(refused, BureauError::Json { .. }));
 }
 
 #[test]
