@@ -4,8 +4,9 @@
 //! APIs. [`KeyAdmin`] is its second half, for people who look after keys. [`SoftwareHsm`] implements both; it runs
 //! in a process of its own ([`serve()`]), and [`RemoteHsm`] is the client that the rest of the program holds.
 //!
-//! Nothing that crosses the seam is a clear PIN or a clear key. No function takes a decimalisation table, a PVKI,
-//! a PIN reference of the caller's choosing or two cards at once (`docs/architecture.md`, "No oracle").
+//! Nothing that crosses the seam is a clear PIN or a clear key. No function of [`PaymentHsm`] takes a decimalisation
+//! table, a PVKI, a PIN reference of the caller's choosing or two cards at once (`docs/architecture.md`, "No oracle"). A
+//! decimalisation table is part of its key: set once by [`KeyAdmin::set_ibm3624_rule`], never varied.
 
 #![warn(missing_docs)]
 

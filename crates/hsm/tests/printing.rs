@@ -2,9 +2,9 @@
 
 use cards::{CardKey, CardRef, Pan, Psn, SealedPan, SealedPin, Timestamp};
 use hsm::{
-    CheckRequest, ChipAnswerRequest, Cryptogram, HsmCard, ImportPin, KeyName, MessageToMac, MessageWithMac,
-    NewPinVerdict, NewZonePin, PersonalisedCard, PinChange, RevealedPin, ScriptOrder, SealedEnvelope,
-    StateMac, StateToSeal, ZonePin, ZonePinFormat,
+    CheckRequest, ChipAnswer, ChipAnswerRequest, Cryptogram, HsmCard, ImportPin, KeyName, MessageToMac,
+    MessageWithMac, NewPinVerdict, NewZonePin, PersonalisedCard, PinChange, RevealedPin, ScriptOrder,
+    SealedEnvelope, StateMac, StateToSeal, ZonePin, ZonePinFormat,
 };
 
 /// A byte that every secret consists of, and nothing else.
@@ -85,6 +85,13 @@ fn requests_and_answers_print_without_their_secrets() {
             ImportPin {
                 pan: pan.clone(),
                 pin
+            }
+        ),
+        format!(
+            "{:?}",
+            ChipAnswer {
+                issuer_authentication_data: vec![vec![SECRET; 8]],
+                commands: vec![vec![SECRET; 29]],
             }
         ),
         format!("{envelope:?}"),

@@ -11,11 +11,12 @@ use std::process::{Child, Command, Stdio};
 use std::{env, fs};
 
 use hsm::{
-    CheckRequest, HsmError, HsmRefusal, KeyAdmin, PaymentHsm, PinChange, PinOperation, PinVerdict, RemoteHsm,
-    RevealWhich, ServeOptions, SoftwareHsm,
+    CheckRequest, ChipAnswerRequest, ChipDecision, HsmError, HsmRefusal, Ibm3624Rule, KeyAdmin, KeyPurpose,
+    MessageToMac, MessageWithMac, NewPinVerdict, NewZonePin, PaymentHsm, PinChange, PinOperation, PinVerdict,
+    RemoteHsm, RevealWhich, ScriptOrder, ServeOptions, SoftwareHsm, ValidationDigits,
 };
 use paycrypto::pin::Pin;
-use support::{Device, NOW, PAN, card, equip, iso0, request, seal_pin};
+use support::{Device, NOW, PAN, card, cryptogram, equip, iso0, iso4, request, seal_pin};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 
@@ -142,6 +143,80 @@ async fn every_call_crosses_the_socket_and_comes_back_with_its_answer_or_refusal
         .await
         .unwrap();
     assert!(perso.pin_block.is_some());
+}
+
+#[tokio::test]
+async fn chip_answers_new_pins_macs_and_key_changes_cross_the_socket_too() {
+    let directory = provisioned().await;
+    let process = Process::start(&directory);
+    let hsm = process.connect().await;
+    let first = seal_pin(&hsm, PAN, "1234").await;
+    let card = card(&hsm, PAN, cards::PinReference::Sealed(first)).await;
+
+    let request = CheckRequest {
+        card: card.clone(),
+        cryptogram: Some(cryptogram(PAN, 5)),
+        pin: Some(iso0(PAN, "1234")),
+        new_pin: Some(NewZonePin {
+            pin: iso4(PAN, "5678"),
+            len_digits: 4,
+        }),
+    };
+    let reply = hsm.check(vec![request]).await.unwrap().remove(0).unwrap();
+    assert_eq!(reply.cryptogram_valid, Some(true));
+    assert!(matches!(reply.new_pin, Some(NewPinVerdict::Sealed(_))));
+    let order = ChipAnswerRequest {
+        card: card.clone(),
+        cryptogram: cryptogram(PAN, 5),
+        decisions: vec![
+            ChipDecision {
+                arc: *b"00",
+                csu: [0; 4],
+            };
+            2
+        ],
+        scripts: vec![ScriptOrder::ChangePin],
+    };
+    let answer = hsm.answer_chip(vec![order]).await.unwrap().remove(0).unwrap();
+    assert_eq!(answer.issuer_authentication_data.len(), 2);
+    assert_eq!(answer.commands.len(), 1);
+    let replacement = cards::Pan::parse(support::OTHER_PAN).unwrap();
+    assert!(hsm.move_pin(card, replacement).await.is_ok());
+
+    let zak = support::name("zak");
+    hsm.generate_key(zak.clone(), KeyPurpose::ZoneMacAes, NOW)
+        .await
+        .unwrap();
+    let to_mac = MessageToMac {
+        key: zak.clone(),
+        message: b"0800".to_vec(),
+    };
+    let mac = hsm.make_macs(vec![to_mac]).await.unwrap().remove(0).unwrap();
+    let with_mac = MessageWithMac {
+        key: zak.clone(),
+        message: b"0800".to_vec(),
+        mac,
+    };
+    assert_eq!(hsm.check_macs(vec![with_mac]).await.unwrap(), [Ok(true)]);
+
+    let block = support::key_block(KeyPurpose::ZoneMacAes, &[7; 16]);
+    let kek = support::name("kek");
+    let replaced = hsm
+        .replace_key(zak.clone(), block.clone(), kek.clone(), None, NOW)
+        .await
+        .unwrap();
+    assert!(replaced.former_kcv.is_some());
+    let again = hsm.replace_key(zak.clone(), block, kek, None, NOW).await;
+    assert_eq!(again, Err(HsmError::Refused(HsmRefusal::KeyUnchanged)));
+    let dropped = hsm.drop_former_key(zak.clone()).await.unwrap();
+    assert_eq!(dropped.former_kcv, None);
+    let rule = Ibm3624Rule {
+        table: "0123456789012345".to_owned(),
+        digits: ValidationDigits::Leftmost(16),
+        pad: 0,
+    };
+    let refused = hsm.set_ibm3624_rule(zak, rule).await;
+    assert_eq!(refused, Err(HsmError::Refused(HsmRefusal::NoSuchKey)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

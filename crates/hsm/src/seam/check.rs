@@ -84,14 +84,23 @@ pub enum ScriptOrder {
 }
 
 /// The chip's answer parts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChipAnswer {
     /// Value of tag 91 for each decision, in order: ARPC (8) ‖ response code (2) by method 1, ARPC (4) ‖ CSU (4) by
     /// method 2. EMV Book 2 8.2.
     pub issuer_authentication_data: Vec<Vec<u8>>,
-    /// The complete command APDU for tag 86, without Le, for each order. In this order they are computed, and in no
-    /// other the chip takes them.
+    /// The complete command APDU for tag 86, without Le, for each order. The chip takes them in this order only: each
+    /// MAC is made for its place.
     pub commands: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for ChipAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChipAnswer")
+            .field("decisions", &self.issuer_authentication_data.len())
+            .field("commands", &self.commands.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A message for which a MAC is wanted.
