@@ -6,18 +6,19 @@
 
 pub(crate) mod chip_data;
 
+mod case;
 mod chip_answer;
 mod judge;
 mod record;
 mod request;
 
 use cards::{CardRef, Timestamp};
-use hsm::{CheckRequest, HsmFault, HsmRefusal, NewZonePin, StateToSeal};
+use hsm::{HsmFault, HsmRefusal, StateToSeal};
 use store::{AuditEvent, CardRecord, Commit, CommitOutcome, MessageRecord, NewState};
 
-use crate::desk::OpenCard;
 use crate::{Desk, Fault};
-use chip_data::{ChipData, Unusable};
+use case::Case;
+use chip_data::ChipData;
 use judge::{Found, Judgement, judge};
 pub use request::{
     AuthorisationAnswer, AuthorisationRequest, Authority, CardEntry, Checked, Decision, MessageIdentity,
@@ -27,14 +28,6 @@ pub use request::{
 /// How often a request is judged anew because its card changed under it. Each round some request of that card got
 /// through; a request that loses this often is answered with [`Decision::SystemMalfunction`], its PIN untold.
 const ROUNDS_MAX: usize = 64;
-
-/// One request of the batch that still waits for its answer, with its card as it was read.
-struct Case<'a> {
-    index: usize,
-    request: &'a AuthorisationRequest,
-    chip: Result<Option<ChipData>, Unusable>,
-    card: OpenCard<'a>,
-}
 
 /// The answers of a batch so far, and what goes on record without a card's commit.
 struct Answers {
@@ -76,10 +69,10 @@ pub async fn authorise(
     if !answers.turned_away.is_empty() {
         desk.store.append_audit(answers.turned_away).await?;
     }
+    // An HSM or a store that answers fewer items than it was asked leaves requests without an answer.
+    let unanswered = || AuthorisationAnswer::declined(Decision::SystemMalfunction);
     let given = answers.given.into_iter();
-    Ok(given
-        .map(|answer| answer.expect("every request was decided, repeated or turned away"))
-        .collect())
+    Ok(given.map(|answer| answer.unwrap_or_else(unanswered)).collect())
 }
 
 /// Finds the cards. Requests for cards that aren't ours are answered here.
@@ -210,67 +203,6 @@ fn repeated(message: MessageIdentity, recorded: &MessageRecord) -> Authorisation
         Some(answer) if recorded.content == message.content => answer,
         Some(_) => AuthorisationAnswer::declined(Decision::DuplicateDiffers),
         None => AuthorisationAnswer::declined(Decision::SystemMalfunction),
-    }
-}
-
-impl Case<'_> {
-    /// The chip data, where they can be read.
-    fn chip(&self) -> Option<&ChipData> {
-        self.chip.as_ref().ok()?.as_ref()
-    }
-
-    /// What the HSM is to check. The card's MAC is checked even where nothing else is.
-    fn check(&self, now: Timestamp) -> CheckRequest {
-        let request = self.request;
-        let nothing_else = CheckRequest {
-            card: self.card.for_hsm(),
-            cryptogram: None,
-            pin: None,
-            new_pin: None,
-        };
-        let cryptogram = self.chip().map(|chip| chip.cryptogram.clone());
-        if request.kind == RequestKind::Advice {
-            return CheckRequest {
-                cryptogram,
-                ..nothing_else
-            };
-        }
-        if judge::refused_outright(self, now).is_some() {
-            return nothing_else;
-        }
-        let proven_or_waived = cryptogram.is_some() || self.card.programme.pin_without_chip;
-        let comparable = proven_or_waived && self.card.state.tries.locked(now).is_none();
-        CheckRequest {
-            cryptogram,
-            pin: request.pin.clone().filter(|_| comparable),
-            new_pin: request
-                .new_pin
-                .clone()
-                .filter(|_| {
-                    comparable && request.transaction == Transaction::PinChange && request.decided_here()
-                })
-                .map(|pin| NewZonePin {
-                    pin,
-                    len_digits: self.card.programme.pin_len_digits,
-                }),
-            ..nothing_else
-        }
-    }
-
-    /// Whether the terminal has used its unpredictable number for another valid cryptogram lately.
-    fn number_is_repeated(&self, desk: &Desk, cryptogram_valid: Option<bool>, now: Timestamp) -> bool {
-        let (Some(chip), Some(terminal), Some(true)) = (self.chip(), self.request.terminal, cryptogram_valid)
-        else {
-            return false;
-        };
-        // An advice brings the number of its own transaction again, with the final cryptogram.
-        self.request.kind == RequestKind::Request
-            && desk.unpredictable_numbers.is_repeated(
-                terminal,
-                chip.unpredictable_number,
-                chip.cryptogram.arqc,
-                now,
-            )
     }
 }
 

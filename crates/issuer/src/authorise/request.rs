@@ -230,6 +230,9 @@ pub struct AuthorisationAnswer {
     pub signals: Vec<FraudSignal>,
 }
 
+/// Room for an encoded answer without chip data, in bytes.
+const ENCODED_LEN_USUAL: usize = 32;
+
 impl AuthorisationAnswer {
     pub(crate) fn declined(decision: Decision) -> Self {
         Self {
@@ -245,7 +248,8 @@ impl AuthorisationAnswer {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        postcard::to_allocvec(self).expect("an answer always encodes")
+        postcard::to_extend(self, Vec::with_capacity(ENCODED_LEN_USUAL))
+            .expect("a growing Vec takes any answer")
     }
 
     pub(crate) fn decode(record: &MessageRecord) -> Option<Self> {
