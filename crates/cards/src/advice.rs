@@ -178,8 +178,9 @@ fn words(code: AdviceCode) -> (&'static str, &'static str, &'static str) {
             "Insert your card at a cash machine or shop once to free the chip.",
         ),
         AdviceCode::ChipNeedsAttention => (
-            "Your card's chip doesn't take the update.",
-            "At cash machines: use your new PIN. In shops, with the card inserted: the previous PIN may still be asked for.",
+            "Your card's chip hasn't taken the update.",
+            "At cash machines: use your present PIN. In shops, with the card inserted: the chip may still want the previous \
+             one, or refuse every PIN.",
             "Call the number on the back of the card: you may need a new card.",
         ),
         AdviceCode::ChipHasPrevious => (

@@ -149,18 +149,19 @@ fn counts(scheme: Scheme) -> ReportCounts {
     }
 }
 
-/// Whether a public source settles the MAC of a second command in one transaction: Mastercard's incremented random.
+/// Whether a public source settles the MAC of a second command in one transaction: Mastercard's incremented random, CCD's
+/// MAC chaining (EMV Book 2, 9.2.3).
 fn chains_commands(scheme: Scheme) -> bool {
     match scheme {
         Scheme::MastercardCvn16
         | Scheme::MastercardCvn17
         | Scheme::MastercardCvn20
-        | Scheme::MastercardCvn21 => true,
+        | Scheme::MastercardCvn21
+        | Scheme::CcdTdes
+        | Scheme::CcdAes => true,
         Scheme::VisaCvn10
         | Scheme::VisaCvn18
         | Scheme::VisaCvn22
-        | Scheme::CcdTdes
-        | Scheme::CcdAes
         | Scheme::Emv2000
         | Scheme::InteracCvn133
         | Scheme::AmexUnverified => false,
