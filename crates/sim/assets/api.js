@@ -18,6 +18,11 @@
  * @typedef {{approved: boolean, response_code: string | null, host_unreachable: boolean, script: string | null,
  *   pin_tries_left: number | null, display: string[], receipt: string[]}} Outcome
  * @typedef {{outcome: Outcome, trace: TraceStep[]}} Journey
+ *
+ * @typedef {{title: string, host_version: number, chip_versions: number[], plastic_version: number | null,
+ *   tries_left: number, agrees: boolean, journey: Journey}} PlayedStep
+ * @typedef {{attempt: number, kind: string, version: number, atc: number, outcome: string, evidence: string}} Attempt
+ * @typedef {{right: boolean, steps: PlayedStep[], attempts: Attempt[]}} Played
  */
 
 /** The server said no; the message is for the person. */
@@ -48,6 +53,16 @@ export function transact(where, request) {
     headers: { "content-type": "application/json" },
     body: JSON.stringify(request),
   });
+}
+
+/**
+ * Plays one story with a card of the test bench.
+ * @param {string} card
+ * @param {string} story
+ * @returns {Promise<Played>}
+ */
+export function playStory(card, story) {
+  return call(`/api/bench/${encodeURIComponent(card)}/${story}`, { method: "POST" });
 }
 
 /**

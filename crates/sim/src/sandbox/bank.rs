@@ -59,6 +59,19 @@ pub(super) struct ScriptView {
     pub(super) queued: Option<Value>,
     pub(super) in_flight: Option<Value>,
     pub(super) needs_attention: bool,
+    #[serde(default)]
+    pub(super) attempts: Vec<AttemptView>,
+}
+
+/// An attempt to tell the chip something, and the evidence for how it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct AttemptView {
+    pub(super) attempt: u32,
+    pub(super) kind: String,
+    pub(super) version: u32,
+    pub(super) atc: u16,
+    pub(super) outcome: String,
+    pub(super) evidence: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@
 //! | `wallet` | the cards, their PIN letters and the demo's sign-ins |
 //! | `bank` | the product's answer to "which PIN works where" |
 //! | `acts` | what the buttons do |
+//! | `bench` | the test bench: stories with a card of every chip profile |
 //! | `status` | what the page asks for every two seconds |
 //! | `pages`, `mail_pages`, `assets` | what a browser is served |
 //! | `door` | who may ask, and the headers of every answer |
@@ -16,6 +17,7 @@
 mod acts;
 mod assets;
 mod bank;
+mod bench;
 mod door;
 mod mail_pages;
 mod pages;
@@ -59,6 +61,9 @@ pub struct SandboxOptions {
     /// Folder of personalised cards: `<card>.perso.json`, `<card>.state.json`, and optionally `demo.json`
     #[arg(long, value_name = "DIR")]
     pub wallet: PathBuf,
+    /// Folder of the test bench's cards, one of each chip profile; without it, the bench is empty
+    #[arg(long, value_name = "DIR")]
+    pub bench: Option<PathBuf>,
     /// The acquirer's file: host, dialect and zone key
     #[arg(long, value_name = "FILE")]
     pub acquirer: PathBuf,
@@ -95,6 +100,8 @@ pub enum SandboxError {
     ProductAddress { given: String },
     #[error("--wallet {}: {cause}", path.display())]
     Wallet { path: PathBuf, cause: io::Error },
+    #[error("--bench {}: {cause}", path.display())]
+    Bench { path: PathBuf, cause: io::Error },
     #[error("the mail folder {}: {cause}. Choose another with --mail-dir.", path.display())]
     MailFolder { path: PathBuf, cause: io::Error },
     #[error("--acquirer: {0}")]
@@ -121,6 +128,13 @@ pub async fn run(options: SandboxOptions) -> Result<(), SandboxError> {
             path: options.wallet.clone(),
             cause,
         })?,
+        bench: match &options.bench {
+            Some(path) => Some(Wallet::open(path).map_err(|cause| SandboxError::Bench {
+                path: path.clone(),
+                cause,
+            })?),
+            None => None,
+        },
         acquirer: Acquirer::open(&options.acquirer)?,
         bank: Bank::new(&options.product, options.api_token).ok_or(SandboxError::ProductAddress {
             given: options.product,
@@ -153,6 +167,7 @@ async fn stdin_closed() {
 #[derive(Debug)]
 struct Sandbox {
     wallet: Wallet,
+    bench: Option<Wallet>,
     acquirer: Acquirer,
     bank: Bank,
     mailbox: Mailbox,
@@ -173,6 +188,8 @@ fn router(sandbox: Arc<Sandbox>) -> Router {
         .route("/api/shop/tap", post(acts::tap_in_shop))
         .route("/api/atm", post(acts::use_cash_machine))
         .route("/api/online", post(acts::buy_online))
+        .route("/bench", get(bench::bench))
+        .route("/api/bench/{card}/{story}", post(bench::play))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(door::guard))
         .with_state(sandbox)

@@ -20,6 +20,7 @@ struct SandboxPage {
     bank: &'static str,
     here: &'static str,
     unread: usize,
+    has_bench: bool,
     cards: Vec<Plastic>,
     demo: Option<Demo>,
 }
@@ -42,6 +43,7 @@ pub(super) async fn sandbox(State(sandbox): State<Arc<Sandbox>>) -> Response {
             bank: BANK_NAME,
             here: "sandbox",
             unread: unread(&sandbox),
+            has_bench: sandbox.bench.is_some(),
             cards,
             demo: sandbox.wallet.demo(),
         },
@@ -54,6 +56,7 @@ struct MissingPage {
     bank: &'static str,
     here: &'static str,
     unread: usize,
+    has_bench: bool,
     headline: &'static str,
     advice: &'static str,
 }
@@ -66,6 +69,7 @@ pub(super) fn missing(status: StatusCode, headline: &'static str, advice: &'stat
             bank: BANK_NAME,
             here: "",
             unread: 0,
+            has_bench: false,
             headline,
             advice,
         },

@@ -79,6 +79,7 @@ fn bench(product: &str) -> Bench {
     std::fs::write(&token_path, "open-sesame\n").unwrap();
     let sandbox = Sandbox {
         wallet: Wallet::open(&wallet).unwrap(),
+        bench: None,
         acquirer: Acquirer::new(
             nobody().to_string(),
             Dialect::named("ascii-1987").unwrap(),
