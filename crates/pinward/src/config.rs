@@ -233,6 +233,16 @@ fn check_programme(programme: &Programme) -> Result<(), (String, &'static str)> 
     if programme.currency > 999 {
         return refuse("currency", "an ISO 4217 code has three digits");
     }
+    let script = &programme.script;
+    if script.commands_max.is_some_and(|most| !(1..=2).contains(&most)) {
+        return refuse("script.commands_max", "1 or 2");
+    }
+    if script.attempts_max == Some(0) {
+        return refuse("script.attempts_max", "at least 1");
+    }
+    if script.expires_after_days == Some(0) {
+        return refuse("script.expires_after_days", "at least 1");
+    }
     Ok(())
 }
 
@@ -291,6 +301,13 @@ mod tests {
             ("pin_len_digits = 4", "pin_len_digits = 3", "pin_len_digits"),
             ("pan_len_digits = 16", "pan_len_digits = 20", "pan_len_digits"),
             ("currency = 978", "currency = 1000", "currency"),
+            ("commands_max = 1", "commands_max = 3", "script.commands_max"),
+            ("attempts_max = 5", "attempts_max = 0", "script.attempts_max"),
+            (
+                "expires_after_days = 400",
+                "expires_after_days = 0",
+                "script.expires_after_days",
+            ),
             ("accent = \"#0b5c63\"", "accent = \"teal\"", "accent"),
             (
                 "dialect = \"ascii-1987\"",
@@ -377,6 +394,11 @@ mod tests {
                 "on_late = \"decline\"",
                 "on_late = \"stand-in\"",
                 "upstream.stand_in_amount_max_minor",
+            ),
+            (
+                "tell_declines = false",
+                "tell_declines = true\ndual_run = true",
+                "upstream.dual_run",
             ),
             (
                 "timeout_ms = 3000",

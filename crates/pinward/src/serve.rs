@@ -109,6 +109,7 @@ pub(crate) async fn serve(
     };
     let mut web = tokio::spawn(serve_web(listeners.web, state, stopping.clone()));
     let host_hsm = RemoteHsm::connect(&config.hsm.socket).await?;
+    tell_missing_keys(config, &host_hsm).await?;
     let (host, host_failed) = start_host(config, listeners.links, &desk, host_hsm, stopping.clone())?;
     let outbox = Outbox {
         store,
@@ -234,6 +235,29 @@ fn start_host(
     Ok((thread, host_failed))
 }
 
+/// Names the links' keys that the HSM doesn't have. They may come later: until then messages that need them are refused.
+async fn tell_missing_keys(config: &Config, hsm: &dyn KeyAdmin) -> Result<(), Failure> {
+    let there = hsm.keys().await?;
+    for link in &config.host.links {
+        let wanted = [
+            ("zone_key", Some(&link.zone_key)),
+            ("mac_key", link.mac_key.as_ref()),
+            ("key_exchange_key", link.key_exchange_key.as_ref()),
+        ];
+        for (setting, key) in wanted {
+            if let Some(key) = key.filter(|key| there.iter().all(|there| there.name != **key)) {
+                tracing::error!(
+                    link = link.name,
+                    setting,
+                    key = key.0,
+                    "the HSM has no key of this name"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn serve_links(
     links: Vec<(Arc<HostLink>, Option<TcpListener>, Option<String>)>,
     mut stopping: watch::Receiver<bool>,
@@ -311,5 +335,6 @@ fn upstream_settings(config: &UpstreamConfig, link: &Dialect) -> Result<Upstream
         stand_in_amount_max_minor: config.stand_in_amount_max_minor.unwrap_or_default(),
         mark_field: config.mark_field,
         tell_declines: config.tell_declines,
+        dual_run: config.dual_run,
     })
 }

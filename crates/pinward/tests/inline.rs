@@ -10,7 +10,7 @@
 mod common;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::upstream::{Mood, Upstream};
 use common::{Installation, TestCard, Wishes};
@@ -18,8 +18,11 @@ use iso8583::framing::{FrameReader, Framing};
 use iso8583::mti::{MTI_0120_AUTHORISATION_ADVICE, MTI_0400_REVERSAL_REQUEST, MTI_0420_REVERSAL_ADVICE, Mti};
 use paycrypto::pin::Pin;
 use sim::acquirer::message::Message;
+use sim::terminal::journey::{Faults, ScriptReport};
+use sim::terminal::{atm, pos};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 const PIN: &str = "610293847561";
 const WRONG: &str = "610293847562";
@@ -354,6 +357,93 @@ async fn above_the_limit_requests_are_refused_at_once() {
         .collect();
     assert_eq!(codes.iter().filter(|code| *code == "91").count(), 2, "{codes:?}");
     assert_eq!(codes.iter().filter(|code| *code == "00").count(), 5, "{codes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chip_gets_its_answer_and_script_by_the_hosts_decision() {
+    let inline = Inline::with_timeout("").await;
+    let acquirer = inline.installation.acquirer_at("network", "ascii-1987");
+    let mut chip = inline.installation.chip(inline.card()).await;
+    let (pin, new) = (Pin::parse(PIN).unwrap(), Pin::parse("918273645019").unwrap());
+    let faults = Faults::default();
+
+    let paid = atm::withdraw(&mut chip, &pin, 2_000, &acquirer, faults)
+        .await
+        .outcome;
+    assert!(paid.approved, "{paid:?}");
+    let passed = inline.upstream.heard().pop().unwrap();
+    assert_eq!(
+        passed.field(60),
+        Some(&b"PIN=match;AC=valid;CHIP_PIN=no;DESK=Approved"[..])
+    );
+    assert!(passed.field(55).is_some(), "the chip's own words go on");
+
+    inline.upstream.set(Mood::Answers("51"));
+    let declined = atm::withdraw(&mut chip, &pin, 2_000, &acquirer, faults)
+        .await
+        .outcome;
+    assert_eq!(declined.response_code.as_deref(), Some("51"));
+    assert!(!declined.approved);
+    assert_eq!(
+        chip.state().last_online_atc,
+        chip.state().atc,
+        "the issuer's answer to the chip goes with the decline"
+    );
+
+    let heard = inline.upstream.heard().len();
+    let changed = atm::change_pin(&mut chip, &pin, &new, &acquirer, faults)
+        .await
+        .outcome;
+    assert_eq!(changed.response_code.as_deref(), Some("00"), "{changed:?}");
+    assert_eq!(changed.script, Some(ScriptReport::Successful));
+    assert_eq!(
+        inline.upstream.heard().len(),
+        heard,
+        "a PIN change is the desk's alone"
+    );
+
+    inline.upstream.set(Mood::Answers("00"));
+    assert!(
+        atm::withdraw(&mut chip, &new, 2_000, &acquirer, faults)
+            .await
+            .outcome
+            .approved
+    );
+    // The shop's PIN is the chip's: the script took.
+    let bought = pos::buy(&mut chip, &[new], 2_000, &acquirer, faults)
+        .await
+        .outcome;
+    assert!(bought.approved, "{bought:?}");
+    let passed = inline.upstream.heard().pop().unwrap();
+    assert_eq!(
+        passed.field(60),
+        Some(&b"PIN=not_compared;AC=valid;CHIP_PIN=yes;DESK=Approved"[..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_dual_run_the_host_gets_everything_and_decides_and_both_verdicts_are_on_record() {
+    let inline = Inline::with_timeout("dual_run = true").await;
+    for (trace, pin, theirs) in [(1, PIN, "00"), (2, PIN, "55"), (3, WRONG, "00"), (4, WRONG, "55")] {
+        inline.upstream.set(Mood::Answers(theirs));
+        let request = inline.cash(pin, trace);
+        assert_eq!(inline.code(&request).await, theirs);
+        assert_eq!(inline.heard_of(trace), [request], "unchanged");
+    }
+    let lines = inline.installation.journal("dual_run").await;
+    let verdicts: Vec<_> = lines
+        .iter()
+        .map(|line| (line["ours"].as_str().unwrap(), line["theirs"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("match", "match"),
+            ("match", "no_match"),
+            ("no_match", "match"),
+            ("no_match", "no_match")
+        ]
+    );
 }
 
 /// Sends all frames over one connection without waiting, and gives as many answers.

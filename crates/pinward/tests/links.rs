@@ -19,12 +19,14 @@ use iso8583::dialect::{Dialect, NetworkAct};
 use iso8583::framing::{FrameReader, Framing};
 use iso8583::mti::{MTI_0100_AUTHORISATION_REQUEST, MTI_0800_NETWORK_REQUEST};
 use sim::acquirer::message::Message;
-use store::{SqliteStore, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const PIN: &str = "503918274650";
 const NOW: cards::Timestamp = cards::Timestamp(1_790_000_000_000);
+
+/// What is bad, the link, the frame, DE39, and reason and field in the journal.
+type BadInput<'a> = (&'a str, &'a str, Vec<u8>, &'a str, &'a str, &'a str);
 
 /// A link's section.
 fn link(name: &str, dialect: &str, more: &str) -> String {
@@ -71,17 +73,6 @@ async fn receive(stream: &mut TcpStream, framing: Framing) -> Option<Vec<u8>> {
             return Some(frame.to_vec());
         }
     }
-}
-
-/// Details of the journal's records of a kind, oldest first.
-async fn journal(installation: &Installation, kind: &str) -> Vec<serde_json::Value> {
-    let store = SqliteStore::open(&installation.data.join("pinward.sqlite")).unwrap();
-    let records = store.audit_from(1, 10_000).await.unwrap();
-    records
-        .iter()
-        .filter(|record| record.kind == kind)
-        .map(|record| serde_json::from_str(&record.detail).unwrap())
-        .collect()
 }
 
 fn ascii() -> Dialect {
@@ -168,7 +159,7 @@ async fn bad_input_gets_a_named_code_and_a_line_in_the_journal() {
     };
     // Bytes of the frame: MTI 4, bitmap 8, DE2 from 12 on.
     let twice = [0x95, 0x05, 0, 0, 0, 0, 0, 0x95, 0x05, 0, 0, 0, 0, 0];
-    let rows: [(&str, &str, Vec<u8>, &str, &str, &str); 16] = [
+    let rows: [BadInput<'_>; 16] = [
         ("no fault", "acquirer-1", with(1, &|_| {}), "00", "", ""),
         (
             "unknown field",
@@ -304,8 +295,8 @@ async fn bad_input_gets_a_named_code_and_a_line_in_the_journal() {
             named.push((what, reason, field));
         }
     }
-    let refused = journal(&installation, "message_refused").await;
-    let decided = journal(&installation, "authorisation").await;
+    let refused = installation.journal("message_refused").await;
+    let decided = installation.journal("authorisation").await;
     let mut refused = refused.iter();
     for (what, reason, field) in named {
         if reason.starts_with(char::is_uppercase) {
@@ -366,7 +357,7 @@ async fn with_a_mac_key_every_message_needs_a_right_mac_and_every_answer_carries
             [Ok(true)]
         );
     }
-    let refused = journal(&installation, "message_refused").await;
+    let refused = installation.journal("message_refused").await;
     assert_eq!(
         refused
             .iter()
@@ -400,10 +391,10 @@ async fn after_its_sign_off_a_network_is_served_again_when_it_signs_on() {
     manage(NetworkAct::Echo).await;
     manage(NetworkAct::SignOn).await;
     assert_eq!(ask(3).await, "00");
-    assert_eq!(journal(&installation, "link_signed_off").await.len(), 1);
-    assert_eq!(journal(&installation, "link_signed_on").await.len(), 1);
+    assert_eq!(installation.journal("link_signed_off").await.len(), 1);
+    assert_eq!(installation.journal("link_signed_on").await.len(), 1);
     assert_eq!(
-        journal(&installation, "message_refused").await[0]["reason"],
+        installation.journal("message_refused").await[0]["reason"],
         "signed_off"
     );
 }
@@ -458,7 +449,7 @@ async fn a_new_zone_key_is_taken_beside_the_former_one_and_a_wrong_one_is_refuse
     );
     assert_eq!(ask(&latter, 3).await, "00");
     assert_eq!(ask(&former, 4).await, "00", "messages under way");
-    let refused = journal(&installation, "message_refused").await;
+    let refused = installation.journal("message_refused").await;
     assert_eq!(
         refused
             .iter()
@@ -466,10 +457,7 @@ async fn a_new_zone_key_is_taken_beside_the_former_one_and_a_wrong_one_is_refuse
             .collect::<Vec<_>>(),
         ["bad_key_block", "key_check_value_differs", "format_error"]
     );
-    assert_eq!(
-        journal(&installation, "link_key_changed").await[0]["kcv"],
-        new.kcv
-    );
+    assert_eq!(installation.journal("link_key_changed").await[0]["kcv"], new.kcv);
     let elsewhere = &installation.acquirer;
     let mut not_offered = elsewhere.network_message(*b"101");
     not_offered.put(48, block);

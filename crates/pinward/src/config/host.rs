@@ -165,6 +165,11 @@ pub(crate) struct UpstreamConfig {
     /// Whether it is told by an advice what the PIN desk declined. Default false.
     #[serde(default)]
     pub(crate) tell_declines: bool,
+    /// Whether it still verifies PINs itself, while cards move from it to the PIN desk: requests then go to it unchanged,
+    /// PIN block and all, its answers go back unchanged, and what both say of a PIN is put on record. Not with
+    /// `tell_declines` or `stand-in`. Default false.
+    #[serde(default)]
+    pub(crate) dual_run: bool,
 }
 
 /// What a network is told when the issuer's own host doesn't answer.
@@ -294,6 +299,12 @@ impl UpstreamConfig {
         }
         if !(1..=IN_FLIGHT_MAX).contains(&self.in_flight_max) {
             return Err(("in_flight_max", "1 to 100,000"));
+        }
+        if self.dual_run && (self.tell_declines || self.on_late == OnLate::StandIn) {
+            return Err((
+                "dual_run",
+                "not with tell_declines or stand-in: the upstream decides all",
+            ));
         }
         if self.stand_in_amount_max_minor.is_some() != (self.on_late == OnLate::StandIn) {
             return Err(("stand_in_amount_max_minor", "goes with on_late = \"stand-in\""));

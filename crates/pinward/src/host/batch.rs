@@ -114,6 +114,17 @@ impl Listener for Batch<'_> {
     }
 }
 
+/// What the desk makes of a request that the upstream decides in any case. A PIN service is the upstream's alone: what it
+/// declines must not be done here.
+fn judged_beside(message: &Message<'_>, link: &HostLink) -> Asked {
+    match request::transaction(message, link) {
+        Ok(Some(transaction)) if !transaction.is_pin_service() => {
+            request::authorisation(message, transaction, link).map_or(Asked::NotJudged, Asked::Authorisation)
+        }
+        Ok(_) | Err(_) => Asked::NotJudged,
+    }
+}
+
 fn is_network_answer(message: &Message<'_>) -> bool {
     message.mti().class() == Class::NetworkManagement && message.mti().function() == Function::Response
 }
@@ -157,6 +168,9 @@ impl Batch<'_> {
             (Class::Authorisation | Class::Financial, function) => {
                 if link.is_signed_off() && function == Function::Request {
                     return Err(Refused::SignedOff);
+                }
+                if link.is_dual_run() {
+                    return Ok(judged_beside(message, link));
                 }
                 match request::transaction(message, link)? {
                     Some(transaction) => {
@@ -297,6 +311,7 @@ impl Batch<'_> {
         decided: Decided,
     ) -> Option<Decided> {
         let answer = match decided {
+            Decided::Authorisation(answer, _) if inline.is_dual_run() => Some(answer),
             Decided::Authorisation(answer, true) if answer.decision == Decision::Approved => Some(answer),
             Decided::Authorisation(answer, moves_money) => {
                 if moves_money {

@@ -14,6 +14,7 @@
 //!
 //! The late answer is 91, or by setting an approval in the upstream's stead, of which it gets an advice.
 
+mod dual_run;
 mod flights;
 mod line;
 mod own;
@@ -58,6 +59,8 @@ pub(crate) struct UpstreamSettings {
     pub(crate) stand_in_amount_max_minor: u64,
     pub(crate) mark_field: u8,
     pub(crate) tell_declines: bool,
+    /// It verifies PINs itself and decides all; the desk only judges beside it.
+    pub(crate) dual_run: bool,
 }
 
 /// The way to the upstream of one link.
@@ -183,6 +186,11 @@ impl Inline {
         }
     }
 
+    /// Whether the upstream decides all, PINs too.
+    pub(super) fn is_dual_run(&self) -> bool {
+        self.settings.dual_run
+    }
+
     /// Tells the upstream by an advice what the desk declined, where it wants to know.
     pub(super) fn tell_decline(&self, message: &Message<'_>, decided: &AuthorisationAnswer, code: &[u8]) {
         if self.settings.tell_declines && message.mti().function() == Function::Request {
@@ -199,6 +207,7 @@ impl Inline {
         answers: &mut Answers,
     ) {
         let mut unusable = Vec::new();
+        let mut judged_twice = Vec::new();
         let mut builder = MessageBuilder::new(&link.dialect, MTI_0810_NETWORK_RESPONSE);
         for message in messages {
             let landed = ExchangeKey::of(message).and_then(|key| Some((key, self.flights().land(key)?)));
@@ -214,6 +223,14 @@ impl Inline {
                 match pass_on::answer(&mut builder, &request, message, &passed, link, &self.settings) {
                     Ok(()) => {
                         self.counts.answered.fetch_add(1, Ordering::Relaxed);
+                        if self.settings.dual_run {
+                            judged_twice.extend(dual_run::judged(
+                                &request,
+                                message,
+                                &passed,
+                                &self.settings.dialect,
+                            ));
+                        }
                         answers.add(Some(passed.to), link, &mut builder);
                     }
                     Err(error) => {
@@ -223,6 +240,7 @@ impl Inline {
                 }
             }
         }
+        dual_run::record(judged_twice, link).await;
         if unusable.is_empty() {
             answers.send(link, None).await;
         } else {

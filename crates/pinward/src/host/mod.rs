@@ -108,6 +108,11 @@ impl HostLink {
         }
     }
 
+    /// Whether an upstream decides all, and the desk judges beside it.
+    fn is_dual_run(&self) -> bool {
+        self.inline.as_ref().is_some_and(Inline::is_dual_run)
+    }
+
     fn is_signed_off(&self) -> bool {
         self.state.signed_off.load(Ordering::Relaxed)
     }

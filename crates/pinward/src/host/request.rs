@@ -152,6 +152,11 @@ impl ProcessingCodes {
     }
 }
 
+/// The card number of a message, if it has one.
+pub(super) fn pan(message: &Message<'_>) -> Option<Pan> {
+    card_number(message).ok().map(|(pan, _)| pan)
+}
+
 /// DE2, or the PAN and expiry in track 2 (DE35: PAN, `=` or `D`, YYMM, …).
 fn card_number(message: &Message<'_>) -> Result<(Pan, Option<Expiry>), Refused> {
     let invalid = |_| Refused::CardNumberInvalid;

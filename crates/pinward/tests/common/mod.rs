@@ -22,7 +22,8 @@ use std::{
 };
 
 use cards::{CardRef, CardRole, CardStatus, Expiry, Pan, Programme, Psn, Timestamp};
-use hsm::{KeyAdmin, KeyName, KeyPurpose, PaymentHsm, RemoteHsm, ZonePin, ZonePinFormat};
+use data_encoding::HEXUPPER;
+use hsm::{HsmCard, KeyAdmin, KeyName, KeyPurpose, PaymentHsm, RemoteHsm, StateMac, ZonePin, ZonePinFormat};
 use iso8583::mti::MTI_0100_AUTHORISATION_REQUEST;
 use issuer::{
     Desk,
@@ -32,8 +33,9 @@ use paycrypto::pin::Pin;
 use sim::{
     acquirer::{Acquirer, message::Message},
     bureau::components,
+    card::chip::Chip,
 };
-use store::{NewCardmember, SqliteStore};
+use store::{NewCardmember, SqliteStore, Store};
 use tempfile::TempDir;
 
 pub(crate) const USER_ID: &str = "ada.byrne";
@@ -189,6 +191,60 @@ impl Installation {
             &self.links[link].to_string(),
             zone_key,
         )
+    }
+
+    /// Details of the journal's records of a kind, oldest first.
+    pub(crate) async fn journal(&self, kind: &str) -> Vec<serde_json::Value> {
+        let store = SqliteStore::open(self.data.join("pinward.sqlite")).unwrap();
+        let records = store.audit_from(1, 10_000).await.unwrap();
+        records
+            .iter()
+            .filter(|record| record.kind == kind)
+            .map(|record| serde_json::from_str(&record.detail).unwrap())
+            .collect()
+    }
+
+    /// The plastic of a card, as the bureau makes it.
+    pub(crate) async fn chip(&self, card: &TestCard) -> Chip {
+        let store = SqliteStore::open(self.data.join("pinward.sqlite")).unwrap();
+        let record = store.card(card.row).await.unwrap().unwrap();
+        let programme: Programme = toml::from_str(PROGRAMME).unwrap();
+        let name = |name: &str| KeyName(name.to_owned());
+        let for_hsm = HsmCard {
+            key: record.key,
+            pan: record.pan,
+            psn: record.psn,
+            state: record.state,
+            mac: StateMac(record.mac),
+        };
+        let made = self
+            .remote
+            .personalise(for_hsm, programme.scheme, name("kek"), name("zpk"))
+            .await
+            .unwrap();
+        let card_ref = card.row.to_string();
+        let export = serde_json::json!({
+            "zone_key": self.zone_key,
+            "cards": [{
+                "card_ref": card_ref,
+                "pan": made.pan.expose_digits(),
+                "psn": record.psn.number(),
+                "expiry": record.expiry.yymm(),
+                "name": "Ada Byrne",
+                "programme": programme.name,
+                "scheme": programme.scheme,
+                "currency": programme.currency,
+                "icc_key_ac": made.icc_key_ac,
+                "icc_key_smi": made.icc_key_smi,
+                "icc_key_smc": made.icc_key_smc,
+                "pin_block": made.pin_block.map(|block| HEXUPPER.encode(&block)),
+            }],
+        });
+        let path = self.bureau.join("export.json");
+        fs::write(&path, export.to_string()).unwrap();
+        let components = ["component-1.txt", "component-2.txt"].map(|file| self.bureau.join(file));
+        let persos = sim::bureau::personalise(&path, &components, &self.bureau).unwrap();
+        Chip::open(&persos[0], &self.bureau.join(format!("{card_ref}.state.json"))).unwrap()
     }
 
     /// A balance inquiry with a PIN, from the magnetic stripe.

@@ -18,11 +18,14 @@ const FIELD_55_CHIP_DATA: u8 = 55;
 /// PIN block, security control information, MACs: between the network and the desk only.
 const FIELDS_OF_THE_DESK: [u8; 4] = [52, 53, 64, 128];
 
+/// MACs are of one leg, whatever else goes on.
+const MACS: [u8; 2] = [64, 128];
+
 /// DE39 of 1987 that approve: approved, with identification, in part, VIP.
 const APPROVING: [[u8; 2]; 4] = [*b"00", *b"08", *b"10", *b"11"];
 
 /// Puts a request as the upstream gets it: all that the network sent but PINs, their keys' numbers and MACs, and what the
-/// desk found in the mark field.
+/// desk found in the mark field. In a dual run, all but MACs, and no mark.
 pub(super) fn request(
     builder: &mut MessageBuilder<'_>,
     message: &Message<'_>,
@@ -38,10 +41,18 @@ pub(super) fn request(
         Some(settings.mark_field),
     ];
     for field in message.fields() {
-        if FIELDS_OF_THE_DESK.contains(&field) || private.contains(&Some(field)) {
+        let withheld = if settings.dual_run {
+            MACS.contains(&field)
+        } else {
+            FIELDS_OF_THE_DESK.contains(&field) || private.contains(&Some(field))
+        };
+        if withheld {
             continue;
         }
         builder.set(field, message.field(field).unwrap_or_default())?;
+    }
+    if settings.dual_run {
+        return Ok(());
     }
     builder.set(settings.mark_field, mark(decided).as_bytes())?;
     Ok(())
@@ -116,7 +127,8 @@ pub(super) fn answer(
         }
         builder.set(field, answer.field(field).unwrap_or_default())?;
     }
-    let ours = passed.decided.as_deref().and_then(|decided| {
+    let ours = passed.decided.as_deref().filter(|_| !settings.dual_run);
+    let ours = ours.and_then(|decided| {
         if approves(answer, &settings.dialect) {
             decided.chip.as_deref()
         } else {
