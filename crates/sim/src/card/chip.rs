@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `selection` | SELECT, GET PROCESSING OPTIONS, READ RECORD, GET DATA |
 //! | `pin` | VERIFY, GET CHALLENGE |
-//! | `cryptograms` | both GENERATE AC, EXTERNAL AUTHENTICATE, INTERNAL AUTHENTICATE |
+//! | `cryptograms` | both GENERATE AC, EXTERNAL AUTHENTICATE |
+//! | `signatures` | INTERNAL AUTHENTICATE, signed cryptograms |
 //! | `scripts` | PIN CHANGE/UNBLOCK |
 
 use std::fmt;
@@ -37,8 +38,11 @@ use super::tear::{Ordered, Tear};
 
 mod cryptograms;
 mod pin;
+#[cfg(test)]
+mod published_tests;
 mod scripts;
 mod selection;
+mod signatures;
 
 /// Answer to reset: direct convention, no interface bytes (so T=0), 7 historical bytes (ISO/IEC 7816-3:2006 8.2).
 pub const ATR: [u8; 9] = *b"\x3B\x07PINWARD";

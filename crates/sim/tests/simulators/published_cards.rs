@@ -109,7 +109,7 @@ fn mastercard_cards_give_the_published_arqc_and_take_the_published_answer_and_sc
 }
 
 /// Visa's records have the interchange profile 1800, which a Visa card here has at a tap. (Version 22's 9F10 says 18, and
-/// Interac's CVR can't be read, so their cards can't give those records' ARQC; `paycrypto` does.)
+/// Interac's CVR can't be read, so their cards don't come to write those records' 9F10; `published_tests` gives it to them.)
 #[test]
 fn visa_cards_give_the_published_arqc() {
     let published = Published::of("Visa10");

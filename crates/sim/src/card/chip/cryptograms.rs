@@ -1,9 +1,8 @@
-//! Cryptograms and signatures: both GENERATE AC, EXTERNAL AUTHENTICATE, INTERNAL AUTHENTICATE.
+//! Cryptograms: both GENERATE AC, EXTERNAL AUTHENTICATE.
 
 use emv::apdu::{
-    Command, P1_10_CDA_REQUESTED, SW_6A81_NOT_SUPPORTED, SW_6A86_WRONG_PARAMETERS,
-    SW_6D00_UNKNOWN_INSTRUCTION, SW_6300_AUTHENTICATION_FAILED, SW_6700_WRONG_LENGTH, SW_6985_CONDITIONS,
-    StatusWord,
+    Command, P1_10_CDA_REQUESTED, SW_6A86_WRONG_PARAMETERS, SW_6D00_UNKNOWN_INSTRUCTION,
+    SW_6300_AUTHENTICATION_FAILED, SW_6700_WRONG_LENGTH, SW_6985_CONDITIONS, StatusWord,
 };
 use emv::csu::Csu;
 use emv::cvr::{FirstAc, SecondAc};
@@ -13,19 +12,18 @@ use emv::iad::IadLayout;
 use emv::tags::{
     TAG_5F2A_TRANSACTION_CURRENCY, TAG_8A_AUTHORISATION_RESPONSE_CODE, TAG_9A_TRANSACTION_DATE,
     TAG_9C_TRANSACTION_TYPE, TAG_9F1A_TERMINAL_COUNTRY, TAG_9F02_AMOUNT_AUTHORISED, TAG_9F03_AMOUNT_OTHER,
-    TAG_9F4B_SIGNED_DYNAMIC_DATA, TAG_9F10_IAD, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID, TAG_9F36_ATC,
     TAG_9F37_UNPREDICTABLE_NUMBER, TAG_91_ISSUER_AUTHENTICATION_DATA, TAG_95_TVR,
 };
-use emv::tlv::{Tag, put};
+use emv::tlv::Tag;
 use paycrypto::arpc::{ArpcError, AuthenticAnswer, open_issuer_authentication_data};
 use paycrypto::cryptogram::{AcInput, AcSession};
 use paycrypto::script::ScriptContext;
 
+use super::signatures::{Given, random_number};
 use super::{
-    Answer, Chip, FirstCryptogram, Interface, IssuerAuthentication, IssuerDecision, Power,
-    SW_6581_MEMORY_FAILURE, Stage, Transaction, at_contacts, template,
+    Answer, Chip, FirstCryptogram, Interface, IssuerAuthentication, IssuerDecision, Power, Stage,
+    Transaction, at_contacts,
 };
-use crate::card::certified_key::sha1;
 use crate::card::perso::ReportCleared;
 use crate::card::profile::{AuthenticationBy, CardProfile};
 use crate::card::records::{self, bcd};
@@ -51,16 +49,6 @@ struct Asked<'v> {
     /// The cryptogram is wanted inside signed dynamic data (CDA).
     signed: bool,
     values: &'v [u8],
-}
-
-/// A cryptogram as the card gives it.
-struct Given<'d> {
-    kind: CryptogramKind,
-    ac: [u8; 8],
-    iad: Vec<u8>,
-    /// Values of the data object lists, joined: what the signature covers beside the answer.
-    exchanged: &'d [&'d [u8]],
-    dynamic_number: Option<[u8; 8]>,
 }
 
 impl Chip {
@@ -267,26 +255,6 @@ impl Chip {
         Ok(())
     }
 
-    /// DDA: signs a dynamic number of its own with the terminal's unpredictable number, before the first cryptogram.
-    pub(super) fn internal_authenticate(&self, power: &mut Power, command: &Command<'_>) -> Answer {
-        let key = self.perso.certified_key.as_ref();
-        let key = key.ok_or(SW_6D00_UNKNOWN_INSTRUCTION)?;
-        let transaction = at_contacts(power)
-            .filter(|transaction| transaction.stage == Stage::Initiated)
-            .ok_or(SW_6985_CONDITIONS)?;
-        if (command.p1, command.p2) != (0, 0) {
-            return Err(SW_6A86_WRONG_PARAMETERS);
-        }
-        if command.data.len() != list(&records::DDOL).values_len() {
-            return Err(SW_6700_WRONG_LENGTH);
-        }
-        let number = random_number()?;
-        let signature = key.sign(&with_length(number), command.data);
-        let signature = signature.ok_or(SW_6A81_NOT_SUPPORTED)?;
-        transaction.dynamic_number = Some(number);
-        Ok(template(&[(TAG_9F4B_SIGNED_DYNAMIC_DATA, &signature)]))
-    }
-
     /// What happened, but for the cryptograms.
     fn happened(
         &self,
@@ -311,37 +279,6 @@ impl Chip {
             dda: transaction.dynamic_number.is_some(),
             cda: cda_number.is_some(),
         }
-    }
-
-    /// The data objects of an answer to GENERATE AC; with a signature, the cryptogram is in it (EMV Book 2, 6.6.1).
-    fn cryptogram_answer(&self, given: &Given<'_>) -> Answer {
-        let (cid, atc) = ([given.kind.code()], self.state.atc.to_be_bytes());
-        let Some(number) = given.dynamic_number else {
-            return Ok(template(&[
-                (TAG_9F27_CID, &cid),
-                (TAG_9F36_ATC, &atc),
-                (TAG_9F26_APPLICATION_CRYPTOGRAM, &given.ac),
-                (TAG_9F10_IAD, &given.iad),
-            ]));
-        };
-        let mut told = Vec::new();
-        put(&mut told, TAG_9F27_CID, &cid);
-        put(&mut told, TAG_9F36_ATC, &atc);
-        put(&mut told, TAG_9F10_IAD, &given.iad);
-        let hash = sha1(&[given.exchanged, &[told.as_slice()]].concat());
-        let dynamic_data = [&with_length(number)[..], &cid, &given.ac, &hash].concat();
-        let first_values = given.exchanged.first().copied().unwrap_or_default();
-        let unpredictable = list(self.profile.cdol1);
-        let unpredictable = unpredictable.value_in(first_values, TAG_9F37_UNPREDICTABLE_NUMBER);
-        let key = self.perso.certified_key.as_ref().ok_or(SW_6A81_NOT_SUPPORTED)?;
-        let signature = key.sign(&dynamic_data, unpredictable.unwrap_or_default());
-        let signature = signature.ok_or(SW_6A81_NOT_SUPPORTED)?;
-        Ok(template(&[
-            (TAG_9F27_CID, &cid),
-            (TAG_9F36_ATC, &atc),
-            (TAG_9F4B_SIGNED_DYNAMIC_DATA, &signature),
-            (TAG_9F10_IAD, &given.iad),
-        ]))
     }
 }
 
@@ -372,7 +309,7 @@ impl CardProfile {
 }
 
 /// The cryptogram over the terminal's data and the card's.
-fn cryptogram(session: &AcSession, input: &AcInput<'_>, iad: &[u8]) -> [u8; 8] {
+pub(super) fn cryptogram(session: &AcSession, input: &AcInput<'_>, iad: &[u8]) -> [u8; 8] {
     session
         .generate(&AcInput { iad, ..*input })
         .expect("each layout has the bytes that its version's cryptogram covers")
@@ -380,7 +317,11 @@ fn cryptogram(session: &AcSession, input: &AcInput<'_>, iad: &[u8]) -> [u8; 8] {
 
 /// The terminal's data, by tag; `None` where a value is missing or has another length. The issuer application data is
 /// filled in later, when it is known what happened.
-fn ac_input<'v>(value: impl Fn(Tag) -> Option<&'v [u8]>, aip: [u8; 2], atc: u16) -> Option<AcInput<'static>> {
+pub(super) fn ac_input<'v>(
+    value: impl Fn(Tag) -> Option<&'v [u8]>,
+    aip: [u8; 2],
+    atc: u16,
+) -> Option<AcInput<'static>> {
     let [transaction_type] = exact(value(TAG_9C_TRANSACTION_TYPE))?;
     Some(AcInput {
         amount: exact(value(TAG_9F02_AMOUNT_AUTHORISED))?,
@@ -401,19 +342,7 @@ fn exact<const LEN: usize>(value: Option<&[u8]>) -> Option<[u8; LEN]> {
     value?.try_into().ok()
 }
 
-fn list(entries: &[(Tag, u8)]) -> Dol {
+pub(super) fn list(entries: &[(Tag, u8)]) -> Dol {
     let entries = entries.to_vec();
     Dol { entries }
-}
-
-fn random_number() -> Result<[u8; 8], StatusWord> {
-    let mut number = [0; 8];
-    getrandom::fill(&mut number).map_err(|_| SW_6581_MEMORY_FAILURE)?;
-    Ok(number)
-}
-
-/// A dynamic number as it stands in signed data, its length in front.
-fn with_length(number: [u8; 8]) -> [u8; 9] {
-    let [a, b, c, d, e, f, g, h] = number;
-    [8, a, b, c, d, e, f, g, h]
 }
