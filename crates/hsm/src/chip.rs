@@ -4,7 +4,7 @@ use cards::{Psn, Scheme};
 use paycrypto::account::AccountDigits;
 use paycrypto::arpc::{IssuerAnswer, issuer_authentication_data};
 use paycrypto::cryptogram::{AcInput, AcSession};
-use paycrypto::cvn::{Cvn, ScriptMacData};
+use paycrypto::cvn::Cvn;
 use paycrypto::emv_key::EmvAlgorithm;
 use paycrypto::icc_keys::{CardKeys, IssuerKey, IssuerKeys, icc_master_key};
 use paycrypto::script::{PIN_UNBLOCK, ScriptContext, build_mac_only, build_pin_change};
@@ -209,11 +209,18 @@ fn script(
     Ok(commands)
 }
 
-/// Whether public text says how the MACs of several commands in one transaction follow from each other.
+/// Whether public text says how the MACs of several commands in one transaction follow from each other: M/Chip counts them,
+/// CCD chains them.
 fn chains_commands(cvn: Cvn) -> bool {
-    match cvn.profile().script_mac {
-        ScriptMacData::AtcArqc => false,
-        ScriptMacData::AtcArqcPlusCount | ScriptMacData::Nothing => true,
-        ScriptMacData::Chained => cvn.algorithm() == EmvAlgorithm::Tdes,
+    match cvn {
+        Cvn::Mastercard16
+        | Cvn::Mastercard17
+        | Cvn::Mastercard20
+        | Cvn::Mastercard21
+        | Cvn::CcdTdes
+        | Cvn::CcdAes => true,
+        Cvn::Visa10 | Cvn::Visa18 | Cvn::Visa22 | Cvn::Interac133 | Cvn::Emv2000 | Cvn::AmexUnverified => {
+            false
+        }
     }
 }
