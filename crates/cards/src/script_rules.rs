@@ -149,19 +149,19 @@ fn counts(scheme: Scheme) -> ReportCounts {
     }
 }
 
-/// Whether a public source settles the MAC of a second command in one transaction: Mastercard's incremented random, CCD's
-/// MAC chaining (EMV Book 2, 9.2.3).
+/// Whether a public source settles the MAC of a second command in one transaction: Mastercard's incremented random,
+/// CCD's MAC chaining with TDES (EMV Book 2, 9.2.3). The HSM refuses it elsewhere.
 fn chains_commands(scheme: Scheme) -> bool {
     match scheme {
         Scheme::MastercardCvn16
         | Scheme::MastercardCvn17
         | Scheme::MastercardCvn20
         | Scheme::MastercardCvn21
-        | Scheme::CcdTdes
-        | Scheme::CcdAes => true,
+        | Scheme::CcdTdes => true,
         Scheme::VisaCvn10
         | Scheme::VisaCvn18
         | Scheme::VisaCvn22
+        | Scheme::CcdAes
         | Scheme::Emv2000
         | Scheme::InteracCvn133
         | Scheme::AmexUnverified => false,

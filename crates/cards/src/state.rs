@@ -143,6 +143,25 @@ impl CardState {
         self.script.change = Some(Wish::new(rules, now));
     }
 
+    /// A PIN that another system has set takes the place of the host's. Whether that system told the chip isn't known
+    /// here, so the chip may have either from now on; where the new one can be sent, it waits for the chip (I7).
+    pub fn set_elsewhere(
+        &mut self,
+        reference: PinReference,
+        tries_max: u8,
+        rules: &ScriptRules,
+        now: Timestamp,
+    ) {
+        self.host = HostPin {
+            version: self.host.version + 1,
+            reference,
+        };
+        self.tries.new_version(tries_max);
+        self.chip.may_become(self.host_chip_version());
+        self.script.revive(rules, now);
+        self.script.change = self.sealed_host_pin().map(|_| Wish::new(rules, now));
+    }
+
     /// Frees the host's tries at once and queues freeing the chip's.
     ///
     /// Refuses while a long-run bound stands (see [`Tries::unlock`]).

@@ -430,7 +430,7 @@ fn two_commands_and_the_card_status_update_are_used_only_where_the_profile_has_t
         programme.script.unblock_by_csu = Some(true);
         let asked = programme.script_rules();
         let name = format!("{scheme:?}");
-        let chains = name.starts_with("Mastercard") || name.starts_with("Ccd");
+        let chains = name.starts_with("Mastercard") || name == "CcdTdes";
         assert_eq!(asked.commands_max == 2, chains, "{scheme:?}");
         assert_eq!(asked.unblock_by_csu, rules.unblock_by_csu, "{scheme:?}");
         programme.script.counts = Some(ReportCounts::Unverified);
