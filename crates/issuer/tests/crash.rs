@@ -1,6 +1,6 @@
 //! Kill -9 at every write of a PIN change leaves all of it or nothing (invariants I1, I5, I9; `security.md` R3).
 //!
-//! The change runs in a child, which is this test's own executable, under `strace`: it kills the child as it enters the
+//! In the portal and at an ATM, where the script leaves with the answer. The change runs in a child, which is this test's own executable, under `strace`: it kills the child as it enters the
 //! n-th call of one kind on one of the store's files. The n goes up until the child ends unharmed.
 #![allow(
     clippy::unwrap_used,
@@ -24,11 +24,18 @@ use cards::{CardState, ScriptKind};
 use hsm::{CheckRequest, HsmCard, PinVerdict, StateMac};
 use issuer::{
     ActError, Refusal,
+    authorise::Decision,
     change_pin::{ChangePin, change_pin},
 };
 use tempfile::TempDir;
 
-use common::{Bank, NOW, TRIES_MAX, TestCard, programme, store_path, zone_pin};
+use common::{
+    Bank, NOW, TRIES_MAX, TestCard,
+    bare_chip::{BareChip, INSERTED},
+    programme, store_path,
+    terminal::script,
+    zone_pin,
+};
 
 const OLD_PIN: &str = "7394";
 const NEW_PIN: &str = "2580";
@@ -61,11 +68,26 @@ const ACKNOWLEDGED: &str = "the change was acknowledged";
 #[test]
 fn a_pin_change_killed_at_any_write_has_happened_as_a_whole_or_not_at_all() {
     if is_child() {
-        return child();
+        return child(change_in_portal);
     }
-    let name = "a_pin_change_killed_at_any_write_has_happened_as_a_whole_or_not_at_all";
+    changes_as_a_whole_or_not_at_all(
+        "a_pin_change_killed_at_any_write_has_happened_as_a_whole_or_not_at_all",
+    );
+}
+
+#[test]
+fn a_pin_change_at_an_atm_killed_at_any_write_has_happened_as_a_whole_or_not_at_all() {
+    if is_child() {
+        return child(change_at_atm);
+    }
+    changes_as_a_whole_or_not_at_all(
+        "a_pin_change_at_an_atm_killed_at_any_write_has_happened_as_a_whole_or_not_at_all",
+    );
+}
+
+fn changes_as_a_whole_or_not_at_all(test: &str) {
     let (mut none, mut whole) = (0, 0);
-    kill_everywhere(name, OLD_PIN, |left| {
+    kill_everywhere(test, OLD_PIN, |left| {
         assert!(left.parts == PARTS_NONE || left.parts == PARTS_ALL, "{left:?}");
         let changed = left.parts == PARTS_ALL;
         assert!(
@@ -91,7 +113,7 @@ fn a_pin_change_killed_at_any_write_has_happened_as_a_whole_or_not_at_all() {
 #[test]
 fn a_wrong_pin_killed_at_any_write_is_charged_before_it_is_answered() {
     if is_child() {
-        return child();
+        return child(change_in_portal);
     }
     let name = "a_wrong_pin_killed_at_any_write_is_charged_before_it_is_answered";
     let (mut free, mut charged) = (0, 0);
@@ -126,7 +148,7 @@ struct Left {
     tries_left: u8,
 }
 
-/// PIN version, queued script, notice, audit record.
+/// PIN version, script queued or under way, notice, audit record.
 const PARTS_NONE: [bool; 4] = [false; 4];
 const PARTS_ALL: [bool; 4] = [true; 4];
 
@@ -221,6 +243,12 @@ async fn look(directory: &Path, card: &TestCard, acknowledged: bool) -> Left {
         .script
         .queued()
         .is_some_and(|kind| kind == ScriptKind::ChangePin);
+    let attempts = bank.desk.store.attempts(card.row).await.unwrap();
+    assert_eq!(
+        state.script.in_flight.is_some(),
+        attempts.len() == 1,
+        "what is under way is on record"
+    );
     let hsm_card = HsmCard {
         key: record.key,
         pan: record.pan,
@@ -246,7 +274,7 @@ async fn look(directory: &Path, card: &TestCard, acknowledged: bool) -> Left {
         acknowledged,
         parts: [
             state.host.version == 2,
-            queued,
+            queued || state.script.in_flight.is_some(),
             notices.len() == 1,
             audit.contains("pin_changed"),
         ],
@@ -261,27 +289,37 @@ fn is_child() -> bool {
 }
 
 /// One change of PIN, and a word on standard output when it is answered.
-fn child() {
+fn child(change: impl AsyncFnOnce(&Bank, &TestCard, &str)) {
     let directory = env::var_os(ENV_DIRECTORY).unwrap();
     let current_pin = env::var(ENV_CURRENT_PIN).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let bank = Bank::open(Path::new(&directory), programme());
         let card = bank.cards(1).await.remove(0);
-        let envelope = bank
-            .sealed_change(&card, &current_pin, NEW_PIN, NOW)
-            .await
-            .unwrap();
-        let request = ChangePin {
-            card: card.row,
-            actor: card.actor,
-            envelope,
-        };
-        match change_pin(&bank.desk, request, NOW).await {
-            Ok(()) | Err(ActError::Refused(Refusal::WrongPin { .. })) => {
-                println!("{ACKNOWLEDGED}");
-            }
-            Err(error) => panic!("{error}"),
-        }
+        change(&bank, &card, &current_pin).await;
+        println!("{ACKNOWLEDGED}");
     });
+}
+
+async fn change_in_portal(bank: &Bank, card: &TestCard, current_pin: &str) {
+    let envelope = bank.sealed_change(card, current_pin, NEW_PIN, NOW).await.unwrap();
+    let request = ChangePin {
+        card: card.row,
+        actor: card.actor.clone(),
+        envelope,
+    };
+    match change_pin(&bank.desk, request, NOW).await {
+        Ok(()) | Err(ActError::Refused(Refusal::WrongPin { .. })) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn change_at_atm(bank: &Bank, card: &TestCard, current_pin: &str) {
+    let mut chip = BareChip::new(programme().scheme, &card.pan, OLD_PIN);
+    let field_55 = chip.speak(INSERTED).field_55;
+    let answer = bank
+        .decide(&bank.pin_change(card, current_pin, NEW_PIN, field_55))
+        .await;
+    assert_eq!(answer.decision, Decision::Approved);
+    assert!(script(&answer.chip.unwrap()).is_some());
 }
