@@ -68,21 +68,24 @@ async fn where_reports_last_the_chip_is_known_at_every_insertion() {
         let settings = ScriptSettings {
             report: Some(ReportKept::UntilIssuerAuthenticated),
             counts: Some(counts),
-            // Two with Mastercard, whose second MAC is settled; elsewhere it stays at one.
+            // Two with Mastercard and CCD with TDES, whose second MAC is settled; elsewhere it stays at one.
             commands_max: Some(2),
+            // So that CCD has unblocks to put beside a change.
+            unblock_by_csu: matches!(scheme, Scheme::CcdTdes | Scheme::CcdAes).then_some(false),
             attempts_max: Some(ATTEMPTS_MAX),
             ..ScriptSettings::default()
         };
         let chip_forgets = false;
         let walked = walk(scheme, settings, chip_forgets).await;
-        let mastercard = matches!(
+        let chains = matches!(
             scheme,
             Scheme::MastercardCvn16
                 | Scheme::MastercardCvn17
                 | Scheme::MastercardCvn20
                 | Scheme::MastercardCvn21
+                | Scheme::CcdTdes
         );
-        assert_eq!(walked.two_commands > 0, mastercard, "{scheme:?}: {walked:?}");
+        assert_eq!(walked.two_commands > 0, chains, "{scheme:?}: {walked:?}");
     }
 }
 
