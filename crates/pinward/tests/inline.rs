@@ -206,6 +206,14 @@ async fn a_late_host_is_taken_back_and_the_network_is_told_in_time() {
         "00",
         "the next one is not disturbed"
     );
+    assert_eq!(
+        inline.code(&inline.cash(PIN, 1)).await,
+        "91",
+        "a repeat gets what the network was told"
+    );
+    let requests = inline.heard_of(1);
+    let passed = requests.iter().filter(|message| message.field(90).is_none());
+    assert_eq!(passed.count(), 1, "and must not meet its reversal at the host");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,14 @@ use iso8583::build::MessageBuilder;
 use iso8583::dialect::{Dialect, NetworkAct};
 use iso8583::framing::{FrameReader, Framing};
 use iso8583::mti::{MTI_0100_AUTHORISATION_REQUEST, MTI_0800_NETWORK_REQUEST};
+use paycrypto::account::AccountDigits;
+use paycrypto::aes_key::AesKey;
+use paycrypto::pin::Pin;
+use paycrypto::pinblock::{TdesFormat, encipher_tdes, iso4};
+use paycrypto::tdes_key::Tdes2Key;
+use paycrypto::{dukpt, tr31};
 use sim::acquirer::message::Message;
+use sim::bureau::components;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -503,6 +510,62 @@ async fn a_link_that_connects_out_signs_on_serves_and_comes_back() {
         let answer = Message::parse(&answer, &dialect).unwrap();
         assert_eq!(answer.response_code().as_deref(), Some("00"), "round {round}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminals_with_derived_keys_say_which_and_without_that_nothing_is_compared() {
+    let link = |name: &str, dialect: &str, key: &str, format: &str| {
+        link(name, dialect, "")
+            .replace("\"zpk\"", &format!("\"{key}\""))
+            .replace("\"iso0\"", &format!("\"{format}\""))
+    };
+    let links = [
+        link("tdes", "ascii-1987-dukpt", "bdk", "dukpt-tdes"),
+        link("aes", "ascii-1987-aes-dukpt", "bdk-aes", "dukpt-aes"),
+    ];
+    let installation = start(&links.concat()).await;
+    let (pin, pan) = (Pin::parse(PIN).unwrap(), &installation.cards[0].pan);
+    let account = AccountDigits::from(pan);
+    let bdk = base_key(&installation, "bdk", KeyPurpose::DukptBaseTdes).await;
+    let ksn = *b"\xFF\xFF\x98\x76\x54\x32\x10\xE0\x00\x01";
+    let bdk = Tdes2Key::from_bytes(bdk.as_slice().try_into().unwrap());
+    let key = dukpt::tdes::pin_key(&bdk, dukpt::tdes::Ksn(ksn)).unwrap();
+    let tdes = encipher_tdes(&key, TdesFormat::Iso0, &pin, &account, &[0; 10]).to_vec();
+    let bdk = base_key(&installation, "bdk-aes", KeyPurpose::DukptBaseAes).await;
+    let id = *b"\x12\x34\x56\x78\x90\x12\x34\x56";
+    let bdk = AesKey::from_bytes(&bdk).unwrap();
+    let key = dukpt::aes::pin_key(&bdk, id, 1).unwrap();
+    let aes = iso4::encipher(&key, &pin, &account, &[7; 8]).to_vec();
+    let aes_ksn = [&id[..], &1_u32.to_be_bytes()].concat();
+    let rows = [
+        ("tdes", "ascii-1987-dukpt", &tdes, Some(ksn.to_vec()), "00"),
+        ("aes", "ascii-1987-aes-dukpt", &aes, Some(aes_ksn), "00"),
+        ("tdes", "ascii-1987-dukpt", &tdes, None, "30"),
+        ("tdes", "ascii-1987-dukpt", &tdes, Some(vec![0xFF; 10]), "81"),
+    ];
+    for (trace, (link, dialect, block, ksn, code)) in (1..).zip(rows) {
+        let dialect = Dialect::named(dialect).unwrap();
+        let mut request = inquiry(&installation, &dialect, trace);
+        request.put(52, block.as_slice());
+        if let Some(ksn) = ksn {
+            request.put(53, ksn);
+        }
+        let frame = request.to_frame(&dialect).unwrap();
+        let answer = exchange(installation.links[link], Framing::Binary2, &frame).await;
+        let answer = Message::parse(&answer.unwrap(), &dialect).unwrap();
+        assert_eq!(answer.response_code().as_deref(), Some(code), "message {trace}");
+    }
+}
+
+/// Makes a base derivation key in the HSM, and gives what its terminals are loaded from.
+async fn base_key(installation: &Installation, name: &str, purpose: KeyPurpose) -> Vec<u8> {
+    let (hsm, name) = (&installation.remote, KeyName(name.to_owned()));
+    hsm.generate_key(name.clone(), purpose, NOW).await.unwrap();
+    let block = hsm.export_key(name, KeyName("kek".to_owned())).await.unwrap();
+    let components = ["component-1.txt", "component-2.txt"].map(|file| installation.bureau.join(file));
+    let exchange_key = components::combine(&components).unwrap();
+    let unwrapped = tr31::unwrap(tr31::Kbpk::Aes(&exchange_key), &block).unwrap();
+    unwrapped.key.to_vec()
 }
 
 /// A network that uses few fields.

@@ -10,6 +10,7 @@
 //! | no connection, or too many requests wait | the late answer at once | nothing |
 //! | no answer in time, or the connection is lost | the late answer | a reversal, repeated until answered |
 //! | an answer after that | nothing more | a reversal again, if it approved |
+//! | the same request again after that | the late answer again | nothing |
 //! | an answer that can't be passed on | the late answer | a reversal |
 //!
 //! The late answer is 91, or by setting an approval in the upstream's stead, of which it gets an advice.
@@ -103,6 +104,8 @@ pub(super) enum NotPassed {
     Full,
     /// It doesn't fit the upstream's dialect.
     Unfit,
+    /// The upstream left it unanswered before.
+    GivenUp,
 }
 
 /// What became of a request.
@@ -314,6 +317,7 @@ impl Inline {
                 tracing::warn!(link = &*link.name, ?why, so_far, "a request is not passed on");
                 RESPONSE_91_ISSUER_INOPERATIVE
             }
+            NotPassed::GivenUp => RESPONSE_91_ISSUER_INOPERATIVE,
             NotPassed::Unfit => RESPONSE_30_FORMAT_ERROR,
         };
         let request = read_again(&passed, link);
@@ -321,7 +325,10 @@ impl Inline {
             .stand_in(&request, &passed)
             .filter(|_| why != NotPassed::Unfit)
         {
-            self.approve_instead(link, &request, approved, builder);
+            approve(link, &request, approved, builder);
+            if why != NotPassed::GivenUp {
+                self.tell_approval(link, &request, approved);
+            }
         } else {
             decline(link, &request, &passed, code, builder);
         }
@@ -338,7 +345,8 @@ impl Inline {
     ) {
         let request = read_again(&passed, link);
         if let Some(approved) = self.stand_in(&request, &passed) {
-            self.approve_instead(link, &request, approved, builder);
+            approve(link, &request, approved, builder);
+            self.tell_approval(link, &request, approved);
         } else {
             decline(link, &request, &passed, RESPONSE_91_ISSUER_INOPERATIVE, builder);
             let is_request = matches!(request.mti().class(), Class::Authorisation | Class::Financial)
@@ -361,15 +369,7 @@ impl Inline {
         may.then_some(decided)
     }
 
-    fn approve_instead(
-        &self,
-        link: &HostLink,
-        request: &Message<'_>,
-        decided: &AuthorisationAnswer,
-        builder: &mut MessageBuilder<'_>,
-    ) {
-        builder.reset(answer_type(request));
-        answer::authorisation(builder, link, request, decided).expect(FITS);
+    fn tell_approval(&self, link: &HostLink, request: &Message<'_>, decided: &AuthorisationAnswer) {
         let code = link.decision_code(request, decided.decision);
         self.keep_own(OwnMessage::advice(request.frame(), decided.clone(), code));
     }
@@ -416,6 +416,16 @@ impl Inline {
 }
 
 const FITS: &str = "echoed fields fit the dialect that they were read in, and ours are made for it";
+
+fn approve(
+    link: &HostLink,
+    request: &Message<'_>,
+    decided: &AuthorisationAnswer,
+    builder: &mut MessageBuilder<'_>,
+) {
+    builder.reset(answer_type(request));
+    answer::authorisation(builder, link, request, decided).expect(FITS);
+}
 
 fn decline(
     link: &HostLink,

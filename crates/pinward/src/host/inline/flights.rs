@@ -35,6 +35,12 @@ impl ExchangeKey {
         put(reference, message.field(37).unwrap_or_default())?;
         Some(Self(key))
     }
+
+    /// An authorisation or financial request: an advice, a reversal or any other message is passed on again when it is
+    /// repeated.
+    fn moves_money(&self) -> bool {
+        matches!(self.0, [b'1' | b'2', b'0', ..])
+    }
 }
 
 fn put(place: &mut [u8], value: &[u8]) -> Option<()> {
@@ -81,7 +87,8 @@ impl Flights {
 
     /// Sends a message over the next connection that stands, and remembers who waits for its answer.
     ///
-    /// One that is on its way already is not sent again: its answer is both's.
+    /// One that is on its way already is not sent again: its answer is both's. Nor is one that was given up: the network was
+    /// told so, and the reversal that goes to the upstream must not meet it there.
     pub(super) fn send(
         &mut self,
         key: ExchangeKey,
@@ -93,6 +100,9 @@ impl Flights {
         if let Some(flight) = self.by_key.get_mut(&key) {
             flight.waiting.push(flown);
             return Ok(());
+        }
+        if self.given_up.contains_key(&key) {
+            return Err((NotPassed::GivenUp, flown));
         }
         if self.by_key.len() >= in_flight_max {
             return Err((NotPassed::Full, flown));
@@ -172,16 +182,18 @@ impl Flights {
         lost
     }
 
-    /// The network's message, if this exchange was given up not long ago. Asked once.
-    pub(super) fn given_up(&mut self, key: ExchangeKey) -> Option<Box<[u8]>> {
-        self.given_up.remove(&key)
+    /// The network's message, if this exchange was given up not long ago.
+    pub(super) fn given_up(&self, key: ExchangeKey) -> Option<Box<[u8]>> {
+        self.given_up.get(&key).cloned()
     }
 
     fn end(&mut self, key: ExchangeKey, ended: &mut Vec<Flown>) {
         let Some(flight) = self.by_key.remove(&key) else {
             return;
         };
-        if let Some(Flown::Network(passed)) = flight.waiting.first() {
+        if let Some(Flown::Network(passed)) = flight.waiting.first()
+            && key.moves_money()
+        {
             self.given_up.insert(key, passed.frame.clone());
             self.given_up_order.push_back(key);
         }
