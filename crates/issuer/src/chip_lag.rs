@@ -19,7 +19,7 @@ pub struct LaggingCard {
     pub host_version: u32,
     /// The PIN versions that the chip may have; 0 stands for none.
     pub chip_versions: Vec<u32>,
-    /// Since when the new PIN waits; `None` where none is to be sent (a verification value can't be).
+    /// Since when the new PIN waits; `None` where none is to be sent: a PVV or offset can't be.
     pub waits_since_ms: Option<i64>,
     /// The card was last inserted and proved itself; `None` where never.
     pub contact_last_ms: Option<i64>,

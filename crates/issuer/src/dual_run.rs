@@ -4,10 +4,11 @@
 use cards::{Pan, Timestamp};
 use store::AuditEvent;
 
-use crate::authorise::{AuthorisationAnswer, Decision};
+use crate::authorise::{AuthorisationAnswer, Decision, PinCheck};
 use crate::{Desk, Fault};
 
-/// Kind of the journal's records. Their detail is `{"agree":…,"ours":"…","theirs":"…"}` with [`Verdict::name`]s.
+/// Kind of the journal's records. Their detail is `{"agree":…,"ours":"…","theirs":"…"}` with [`Verdict::name`]s; `agree` is
+/// null where one of them didn't tell.
 pub const AUDIT_KIND: &str = "dual_run";
 
 /// What a verifier says of one PIN.
@@ -28,17 +29,23 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// What Pinward's own answer says of the PIN.
+    /// What Pinward's own answer says of the PIN, for whatever else the request would have been declined.
     #[must_use]
     pub fn ours(answer: &AuthorisationAnswer) -> Self {
-        match answer.decision {
-            Decision::Approved => Self::Match,
-            Decision::IncorrectPin => Self::NoMatch,
-            Decision::PinTriesExceeded => Self::Locked,
-            Decision::PinBlockUnreadable => Self::Unreadable,
-            Decision::PinNotSet | Decision::UnknownCard => Self::NoReference,
-            _ => Self::NotTold,
+        match (answer.checked.pin, answer.decision) {
+            (PinCheck::Match, _) => Self::Match,
+            (PinCheck::NoMatch, _) => Self::NoMatch,
+            (PinCheck::Unreadable, _) => Self::Unreadable,
+            (PinCheck::NoReference, _) | (PinCheck::NotCompared, Decision::UnknownCard) => Self::NoReference,
+            (PinCheck::NotCompared, Decision::PinTriesExceeded) => Self::Locked,
+            (PinCheck::NotCompared, _) => Self::NotTold,
         }
+    }
+
+    /// Whether two verifiers say the same; `None` where one of them doesn't tell.
+    #[must_use]
+    pub fn agrees(self, other: Self) -> Option<bool> {
+        (self != Self::NotTold && other != Self::NotTold).then_some(self == other)
     }
 
     /// Its name in records.
@@ -65,14 +72,16 @@ pub async fn compare(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let key = desk.hsm.card_keys(vec![pan.clone()]).await?.pop();
+    let agree = ours
+        .agrees(theirs)
+        .map_or_else(|| "null".to_owned(), |agree| agree.to_string());
     let event = AuditEvent {
         at: now,
         kind: AUDIT_KIND,
         card: key.map(|key| key.row),
         actor: format!("link:{link}"),
         detail: format!(
-            r#"{{"agree":{},"ours":"{}","theirs":"{}"}}"#,
-            ours == theirs,
+            r#"{{"agree":{agree},"ours":"{}","theirs":"{}"}}"#,
             ours.name(),
             theirs.name()
         ),

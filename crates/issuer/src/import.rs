@@ -1,7 +1,7 @@
 //! Brings in cardmembers and cards: all of a file, or nothing of it.
 
 use cards::{CardRole, CardState, CardStatus, Expiry, Pan, PinReference, ProgrammeId, Psn, Timestamp};
-use hsm::{ImportPin, StateToSeal, ZonePin};
+use hsm::{HsmFault, ImportPin, Item, StateToSeal, ZonePin};
 use store::{AuditEvent, CardRecord, ImportReport, NewCardmember};
 
 use crate::{Desk, Fault};
@@ -37,8 +37,25 @@ pub enum NewCardPin {
     Block(ZonePin),
 }
 
+impl NewCardPin {
+    /// The reference, where it is kept as it comes; `None` for a PIN block, which the HSM seals.
+    pub(crate) fn unsealed(&self) -> Option<PinReference> {
+        match self {
+            Self::None => Some(PinReference::None),
+            Self::Pvv { pvki, pvv } => Some(PinReference::Pvv {
+                pvki: *pvki,
+                pvv: *pvv,
+            }),
+            Self::Ibm3624 { offset } => Some(PinReference::Ibm3624 {
+                offset: offset.clone(),
+            }),
+            Self::Block(_) => None,
+        }
+    }
+}
+
 /// Cards that go through the HSM in one call: enough to keep it busy, small enough to show progress.
-const CHUNK_LEN: usize = 2_000;
+pub(crate) const CHUNK_LEN: usize = 2_000;
 
 /// Brings in cardmembers. One that is there with the same content is left alone.
 pub async fn import_cardmembers(
@@ -54,7 +71,8 @@ pub async fn import_cardmembers(
 /// Brings in cards: keys, encrypted PANs, PINs and states by the HSM, then one write. `progress` is told how many
 /// cards have been through the HSM.
 ///
-/// A card that is there with the same cardmember, PSN, expiry, programme and role is left alone, PIN included.
+/// A card that is there with the same cardmember, PSN, expiry, programme and role is left alone, PIN included (for
+/// its PIN see [`crate::renew_pins`]).
 pub async fn import_cards(
     desk: &Desk,
     batch: Vec<NewCard>,
@@ -83,40 +101,23 @@ async fn seal_chunk(
     records: &mut Vec<CardRecord>,
     report: &mut ImportReport,
 ) -> Result<(), Fault> {
-    let references = chunk.iter().map(|card| card.cardmember.clone()).collect();
-    let cardmembers = desk.store.cardmembers_by_reference(references).await?;
+    let cardmembers = chunk.iter().map(|card| card.cardmember.clone()).collect();
+    let cardmembers = desk.store.cardmembers_by_reference(cardmembers).await?;
     let pans = || chunk.iter().map(|card| card.pan.clone()).collect();
     let keys = desk.hsm.card_keys(pans()).await?;
     let sealed_pans = desk.hsm.seal_pans(pans()).await?;
-    let mut pins = desk
-        .hsm
-        .import_pins(chunk.iter().filter_map(pin_to_import).collect())
-        .await?
-        .into_iter();
+    let references = references(desk, chunk.iter()).await?;
     let mut made = Vec::with_capacity(chunk.len());
-    for (at, (((card, cardmember), key), pan)) in chunk
+    for (at, ((((card, cardmember), key), pan), reference)) in chunk
         .iter()
         .zip(cardmembers)
         .zip(keys)
         .zip(sealed_pans)
+        .zip(references)
         .enumerate()
     {
         let index = first + at;
         let mut refuse = |column, reason: String| report.refused.push((index, column, reason));
-        let reference = match &card.pin {
-            NewCardPin::None => Ok(PinReference::None),
-            NewCardPin::Pvv { pvki, pvv } => Ok(PinReference::Pvv {
-                pvki: *pvki,
-                pvv: *pvv,
-            }),
-            NewCardPin::Ibm3624 { offset } => Ok(PinReference::Ibm3624 {
-                offset: offset.clone(),
-            }),
-            NewCardPin::Block(_) => pins
-                .next()
-                .expect("one result for each PIN block")
-                .map(PinReference::Sealed),
-        };
         let Some(programme) = desk.programmes.get(&card.programme) else {
             refuse(
                 "programme",
@@ -172,14 +173,25 @@ async fn seal_chunk(
     Ok(())
 }
 
-fn pin_to_import(card: &NewCard) -> Option<ImportPin> {
-    match &card.pin {
+/// The references of cards' PINs, in order; a refusal where a PIN block isn't acceptable.
+pub(crate) async fn references(
+    desk: &Desk,
+    cards: impl Iterator<Item = &NewCard> + Clone + Send,
+) -> Result<Vec<Item<PinReference>>, HsmFault> {
+    let blocks = cards.clone().filter_map(|card| match &card.pin {
         NewCardPin::Block(pin) => Some(ImportPin {
             pan: card.pan.clone(),
             pin: pin.clone(),
         }),
         NewCardPin::None | NewCardPin::Pvv { .. } | NewCardPin::Ibm3624 { .. } => None,
-    }
+    });
+    let mut sealed = desk.hsm.import_pins(blocks.collect()).await?.into_iter();
+    let mut next_sealed = || sealed.next().expect("one result for each PIN block");
+    let references = cards.map(|card| match card.pin.unsealed() {
+        Some(reference) => Ok(reference),
+        None => next_sealed().map(PinReference::Sealed),
+    });
+    Ok(references.collect())
 }
 
 fn imported(kind: &'static str, count: usize, actor: &str, now: Timestamp) -> AuditEvent {

@@ -17,6 +17,7 @@ pub mod dual_run;
 pub mod fraud;
 pub mod import;
 pub mod reissue_card;
+pub mod renew_pins;
 pub mod resend_script;
 pub mod reverse;
 pub mod unlock_pin;

@@ -33,6 +33,8 @@ pub enum ReissueRefusal {
     NoSuchCard,
     #[error("the card is blocked: give it a new number")]
     CardBlocked,
+    #[error("the new plastic's last month of validity is over")]
+    Expired,
     #[error("expiry and card sequence number are the present card's")]
     SamePlastic,
     #[error("the new number is the present card's: leave it out for a reissue")]
@@ -43,6 +45,8 @@ pub enum ReissueRefusal {
     NumberLength { wanted: u8 },
     #[error("the chip can't have version {version}: the card has had PIN versions up to {newest}")]
     NoSuchVersion { version: u32, newest: u32 },
+    #[error("the programme keeps no PIN at a reissue, so the new chip has no version")]
+    NoPinKept,
     #[error("the card changed at the same moment: try again")]
     TryAgain,
 }
@@ -59,11 +63,16 @@ pub enum ReissueError {
 /// Puts a new plastic in the place of the present one. Answers the card's reference from now on.
 ///
 /// A reissue takes effect at once: from now on the host speaks to the new chip. A replacement is a new card, inactive
-/// until its cardmember activates it; the present card is blocked in the same commit.
+/// until its cardmember activates it; the present card is blocked in the same commit. Its number can only take a PIN
+/// along that the HSM has sealed: a verification value is the old number's, and ends with it.
 pub async fn reissue_card(desk: &Desk, plastic: NewPlastic, now: Timestamp) -> Result<CardRef, ReissueError> {
     let record = desk.store.card(plastic.card).await.map_err(Fault::from)?;
     let card = desk.open(record.ok_or(ReissueRefusal::NoSuchCard)?)?;
     desk.require_untampered(&card).await.map_err(only_fault)?;
+    let (year, month) = now.utc_year_month();
+    if plastic.expiry.is_past(year, month) {
+        return Err(ReissueRefusal::Expired.into());
+    }
     let (new, old_state, audit) = match &plastic.pan {
         None => reissue(desk, &card, &plastic, now).await?,
         Some(pan) => replace(desk, &card, &plastic, pan, now).await?,
@@ -108,27 +117,25 @@ async fn reissue(
     Ok((record, None, vec![audit]))
 }
 
+/// What the new chip has: the PIN version that the operator names, else the host's of now.
 fn personalised(
     state: &CardState,
     keeps_pin: bool,
     version: Option<u32>,
 ) -> Result<ChipVersion, ReissueRefusal> {
-    let none = ChipVersion {
-        version: 0,
-        sealed: None,
-    };
-    match version.filter(|_| keeps_pin) {
-        _ if !keeps_pin => Ok(none),
-        None => Ok(state.host_chip_version()),
-        Some(version) if version == state.host.version => Ok(state.host_chip_version()),
-        Some(version) if (1..state.host.version).contains(&version) => Ok(ChipVersion {
-            version,
+    let newest = state.host.version;
+    match version {
+        None if keeps_pin => Ok(state.host_chip_version()),
+        None => Ok(ChipVersion {
+            version: 0,
             sealed: None,
         }),
-        Some(version) => Err(ReissueRefusal::NoSuchVersion {
+        Some(_) if !keeps_pin => Err(ReissueRefusal::NoPinKept),
+        Some(version) if (1..=newest).contains(&version) => Ok(ChipVersion {
             version,
-            newest: state.host.version,
+            sealed: state.host_chip_version().sealed.filter(|_| version == newest),
         }),
+        Some(version) => Err(ReissueRefusal::NoSuchVersion { version, newest }),
     }
 }
 
