@@ -62,6 +62,10 @@ amount_max_minor = 200000
 amount_without_pin_max_minor = 5000
 currency = 978
 
+# The simulated cards report a script until an issuer is authenticated.
+[programme.script]
+report = "until-issuer-authenticated"
+
 [[programme]]
 id = "charge"
 name = "Larkfield Charge"
@@ -72,6 +76,10 @@ tries_max = 3
 amount_max_minor = 500000
 amount_without_pin_max_minor = 5000
 currency = 978
+
+# The simulated cards report a script until an issuer is authenticated.
+[programme.script]
+report = "until-issuer-authenticated"
 "#;
 
 /// Keys that the issuer's HSM makes, besides the exchange key, which comes as components.
