@@ -135,6 +135,11 @@ export class Issuer {
     return (await answer.json()).pin;
   }
 
+  /** A card of a folder forgets all that happened to it, as if its plastic were exchanged for a new copy of it. */
+  forgetPlastic(folder, card) {
+    return rm(join(this.data, folder, `${card}.state.json`));
+  }
+
   /** The mails in the mail folder, oldest first. */
   async mails() {
     const folder = join(this.data, "mail");

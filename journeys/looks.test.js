@@ -143,6 +143,13 @@ test("the sandbox and the mailbox can be read by everybody, on a phone too", asy
     await see(page, `sandbox, ${tab}`);
   }
 
+  await page.goto(`${issuer.sandbox}/bench`);
+  await see(page, "test bench");
+  await page.getByTestId("bench-row").first().getByRole("button", { name: "Change" }).click();
+  await page.getByTestId("told-verdict").waitFor();
+  await page.getByTestId("told-steps").locator("summary").first().click();
+  await see(page, "test bench, a story told");
+
   const mails = await issuer.page();
   await issuer.changePin(await issuer.signedIn("cleo"), ...(await activated(card)));
   await issuer.mailsOnce(1);

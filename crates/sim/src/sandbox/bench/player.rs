@@ -26,7 +26,8 @@ const INSERTIONS_MAX: usize = 4;
 /// A story that was played.
 #[derive(Debug, Serialize)]
 pub(in crate::sandbox) struct Played {
-    /// The bank said nothing wrong of the chip at any step, and in the end both have the same PIN and know it.
+    /// What the story is about happened, the bank said nothing wrong of the chip at any step, and in the end both have the
+    /// same PIN and the bank knows it.
     right: bool,
     steps: Vec<Step>,
     /// The script attempts of this story, with the evidence for how each ended.
@@ -78,9 +79,15 @@ impl<'s> Player<'s> {
         story.play(&mut self).await?;
         let end = self.come_to_rest().await?;
         let tries_full = self.chip.state().pin_tries_left == self.chip.perso().pin_try_limit;
-        let right = is_at_rest(&end) && tries_full && self.steps.iter().all(|step| step.agrees);
+        let reached = end.host.version == before.host.version + story.new_pins()
+            && self
+                .steps
+                .last()
+                .is_some_and(|step| step.journey.outcome.approved)
+            && (!story.uses_tries_up() || self.steps.iter().any(|step| step.tries_left == 0));
+        let never_wrong = self.steps.iter().all(|step| step.agrees);
         Ok(Played {
-            right,
+            right: reached && never_wrong && tries_full && is_at_rest(&end),
             steps: self.steps,
             attempts: end.script.attempts.into_iter().skip(attempts_before).collect(),
         })

@@ -43,6 +43,20 @@ impl Story {
         }
     }
 
+    /// How many new PINs the bank has afterwards.
+    pub(super) fn new_pins(self) -> u32 {
+        match self {
+            Self::Change | Self::LostAnswer => 1,
+            Self::Unlock => 0,
+            Self::Tear => 3,
+        }
+    }
+
+    /// Whether the chip runs out of tries in between.
+    pub(super) fn uses_tries_up(self) -> bool {
+        self == Self::Unlock
+    }
+
     pub(super) async fn play(self, player: &mut Player<'_>) -> Result<(), BankError> {
         match self {
             Self::Change => change(player).await,
