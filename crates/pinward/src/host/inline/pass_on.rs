@@ -8,7 +8,7 @@ use emv::tags::{
 use iso8583::build::{BuildError, MessageBuilder};
 use iso8583::dialect::Dialect;
 use iso8583::message::Message;
-use issuer::authorise::AuthorisationAnswer;
+use issuer::authorise::{AuthorisationAnswer, Decision};
 
 use super::{Passed, UpstreamSettings};
 use crate::host::HostLink;
@@ -127,31 +127,31 @@ pub(super) fn answer(
         }
         builder.set(field, answer.field(field).unwrap_or_default())?;
     }
-    let ours = passed.decided.as_deref().filter(|_| !settings.dual_run);
-    let ours = ours.and_then(|decided| {
-        if approves(answer, &settings.dialect) {
-            decided.chip.as_deref()
-        } else {
-            decided.chip_if_declined.as_deref().or(decided.chip.as_deref())
-        }
-    });
-    let chip = chip_data(answer.field(FIELD_55_CHIP_DATA), ours);
+    let theirs = answer.field(FIELD_55_CHIP_DATA).unwrap_or_default();
+    let judged = passed.decided.as_deref();
+    let judged = judged.filter(|decided| !settings.dual_run && decided.decision != Decision::UnknownCard);
+    let chip = judged.map_or_else(
+        || theirs.to_vec(),
+        |decided| {
+            let ours = if approves(answer, &settings.dialect) {
+                decided.chip.as_deref()
+            } else {
+                decided.chip_if_declined.as_deref().or(decided.chip.as_deref())
+            };
+            chip_data(theirs, ours.unwrap_or_default())
+        },
+    );
     if !chip.is_empty() {
         builder.set(FIELD_55_CHIP_DATA, &chip)?;
     }
     Ok(())
 }
 
-/// The upstream's DE55 with the desk's answer and script instead of its own; unreadable, it is left out.
-fn chip_data(theirs: Option<&[u8]>, ours: Option<&[u8]>) -> Vec<u8> {
-    let Some(ours) = ours else {
-        return theirs.unwrap_or_default().to_vec();
-    };
+/// The upstream's DE55 with the desk's answer and script instead of its own; unreadable, it is left out. Its own are dropped
+/// also where the desk has none: the chip would count a script that the desk doesn't know of (ADR 0007).
+fn chip_data(theirs: &[u8], ours: &[u8]) -> Vec<u8> {
     let mut chip = ours.to_vec();
-    for object in theirs
-        .and_then(|theirs| emv::tlv::parse(theirs).ok())
-        .unwrap_or_default()
-    {
+    for object in emv::tlv::parse(theirs).unwrap_or_default() {
         let is_ours = matches!(
             object.tag,
             TAG_91_ISSUER_AUTHENTICATION_DATA | TAG_71_SCRIPT_BEFORE_FINAL_AC | TAG_72_SCRIPT_AFTER_FINAL_AC
