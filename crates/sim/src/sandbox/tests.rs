@@ -292,7 +292,13 @@ async fn the_banks_words_are_passed_on_as_they_are() {
         "card": CARD, "last_four": "0002", "status": "active",
         "host": { "version": 2, "state": "new", "locked": false, "tries_left": 3 },
         "chip": { "state": "previous", "known_version": 1, "possible_versions": [1] },
-        "script": { "queued": "change_pin", "in_flight": null, "needs_attention": false },
+        "script": {
+            "queued": "change_pin", "in_flight": null, "needs_attention": false,
+            "attempts": [{
+                "attempt": 1, "kind": "change_pin", "version": 2, "atc": 5, "outcome": "not_applied",
+                "evidence": "CVR 03A40000 in the ARQC with ATC 0006",
+            }],
+        },
         "advice": {
             "code": "chip_has_previous", "headline": "Your new PIN is set.",
             "where_it_works": "At cash machines: the new one.", "next_step": "Insert your card.",
@@ -326,7 +332,7 @@ async fn bank_that_says(status: Value) -> String {
 #[tokio::test]
 async fn pages_hold_no_inline_script_or_style_and_say_so_in_their_policy() {
     let bench = bench_without_bank();
-    for path in ["/", "/mail", "/mail/1"] {
+    for path in ["/", "/bench", "/mail", "/mail/1"] {
         let got = bench.get(path).await;
         let policy = got.header("content-security-policy");
         for directive in [
