@@ -72,11 +72,9 @@ pub(crate) struct Inline {
     counts: Counts,
 }
 
-/// What happened on the way, since the start.
+/// What went wrong on the way, since the start; told with each line in the log.
 #[derive(Debug, Default)]
 struct Counts {
-    passed_on: AtomicU64,
-    answered: AtomicU64,
     late: AtomicU64,
     lost: AtomicU64,
     late_answers: AtomicU64,
@@ -89,7 +87,7 @@ struct Counts {
 pub(super) struct Passed {
     /// Where its answer goes.
     pub(super) to: Arc<Outgoing>,
-    /// As the network sent it. Its PIN block is enciphered, and never leaves here.
+    /// As the network sent it. Its PIN block is enciphered, and leaves here in a dual run only.
     pub(super) frame: Box<[u8]>,
     /// What the desk decided; `None` for what it doesn't judge.
     pub(super) decided: Option<Box<AuthorisationAnswer>>,
@@ -111,8 +109,11 @@ pub(super) enum NotPassed {
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unanswered {
+    /// Not answered in time.
     Late,
+    /// Its connection was lost.
     Lost,
+    /// Its answer can't be passed on.
     Unusable,
 }
 
@@ -180,10 +181,7 @@ impl Inline {
             },
         );
         match sent {
-            Ok(()) => {
-                self.counts.passed_on.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err((why, Flown::Network(passed))) => Err((why, passed)),
             Err((_, Flown::Own(_))) => unreachable!("a network's request comes back as what it was"),
         }
@@ -225,7 +223,6 @@ impl Inline {
                 let request = read_again(&passed, link);
                 match pass_on::answer(&mut builder, &request, message, &passed, link, &self.settings) {
                     Ok(()) => {
-                        self.counts.answered.fetch_add(1, Ordering::Relaxed);
                         if self.settings.dual_run {
                             judged_twice.extend(dual_run::judged(
                                 &request,
@@ -255,7 +252,8 @@ impl Inline {
     /// An answer that nobody waits for any more. One that approved is taken back.
     fn after_the_end(&self, message: &Message<'_>) {
         let Some(late) = ExchangeKey::of(message).and_then(|key| self.flights().given_up(key)) else {
-            self.counts.unmatched.fetch_add(1, Ordering::Relaxed);
+            let so_far = self.counts.unmatched.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::debug!(so_far, "an answer of the upstream that nobody waits for");
             return;
         };
         let so_far = self.counts.late_answers.fetch_add(1, Ordering::Relaxed) + 1;
