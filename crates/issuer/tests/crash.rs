@@ -16,7 +16,7 @@ use std::{
     collections::BTreeSet,
     env, fs, io,
     os::unix::process::ExitStatusExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -162,7 +162,7 @@ fn kill_everywhere(test: &str, current_pin: &str, mut judge: impl FnMut(Left)) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (bank, cards) = runtime.block_on(Bank::found(directory, programme(), 1, OLD_PIN));
     drop(bank);
-    let founded = fs::read(store_path(directory)).unwrap();
+    let founded = files_of(directory);
     for suffix in FILES {
         for call in CALLS {
             let mut nth = 1;
@@ -192,17 +192,28 @@ fn kill_everywhere(test: &str, current_pin: &str, mut judge: impl FnMut(Left)) {
     }
 }
 
+/// The store's files, where they are. Its log stays where a reader was the last to close it.
+fn files_of(directory: &Path) -> [Option<Vec<u8>>; 3] {
+    FILES.map(|suffix| fs::read(file(directory, suffix)).ok())
+}
+
 /// The store as it was founded, without anything that a killed child has left beside it.
-fn restore(directory: &Path, founded: &[u8]) {
-    let store = store_path(directory);
-    for suffix in FILES {
-        let mut path = store.clone().into_os_string();
-        path.push(suffix);
+fn restore(directory: &Path, founded: &[Option<Vec<u8>>; 3]) {
+    for (suffix, content) in FILES.into_iter().zip(founded) {
+        let path = file(directory, suffix);
         if let Err(error) = fs::remove_file(&path) {
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
         }
+        if let Some(content) = content {
+            fs::write(path, content).unwrap();
+        }
     }
-    fs::write(store, founded).unwrap();
+}
+
+fn file(directory: &Path, suffix: &str) -> PathBuf {
+    let mut path = store_path(directory).into_os_string();
+    path.push(suffix);
+    path.into()
 }
 
 fn run_child(test: &str, directory: &Path, current_pin: &str, suffix: &str, call: &str, nth: u32) -> Output {
