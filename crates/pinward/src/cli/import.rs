@@ -8,6 +8,8 @@ use data_encoding::HEXLOWER;
 use hsm::{HsmError, HsmRefusal, KeyAdmin, KeyName, KeyPurpose};
 use indicatif::{ProgressBar, ProgressStyle};
 use issuer::Desk;
+use issuer::import::NewCard;
+use issuer::renew_pins::{RenewReport, renew_pins};
 use sha2::{Digest, Sha256};
 use store::{AuditEvent, Store};
 
@@ -34,6 +36,9 @@ pub(crate) struct Arguments {
     /// Key exchange key that the zone key's block is under
     #[arg(long, value_name = "NAME", requires = "zone_key_block")]
     zone_key_under: Option<String>,
+    /// Cards that are there already take the file's PIN where it is another one, over one that was set here too
+    #[arg(long)]
+    renew_pins: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -61,15 +66,24 @@ pub(crate) async fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(),
         _ => Ok(()),
     };
     let done = match ready {
-        Ok(()) => bring_in(files, &opened.desk, out).await,
+        Ok(()) => bring_in(files, arguments.renew_pins, &opened.desk, out).await,
         Err(failure) => Err(failure),
     };
     opened.hsm.close().await;
     done
 }
 
-async fn bring_in(files: Vec<ImportFile>, desk: &Desk, out: &mut dyn Write) -> Result<(), Failure> {
+async fn bring_in(
+    files: Vec<ImportFile>,
+    renews_pins: bool,
+    desk: &Desk,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     for file in files {
+        let to_renew = match &file.rows {
+            Rows::Cards(cards) if renews_pins => cards.clone(),
+            Rows::Cards(_) | Rows::Cardmembers(_) => Vec::new(),
+        };
         let (path, what) = (file.path.clone(), what(&file.rows));
         let bar = progress_bar(file.len());
         let mut progress = |count: usize| bar.inc(u64::try_from(count).unwrap_or_default());
@@ -83,8 +97,22 @@ async fn bring_in(files: Vec<ImportFile>, desk: &Desk, out: &mut dyn Write) -> R
             out,
             "{path}: {inserted} {what} brought in, {unchanged} there already."
         )?;
+        if !to_renew.is_empty() {
+            renew(&to_renew, desk, out).await?;
+        }
     }
     Ok(())
+}
+
+async fn renew(cards: &[NewCard], desk: &Desk, out: &mut dyn Write) -> Result<(), Failure> {
+    let RenewReport { renewed, moved } = renew_pins(desk, cards, &operator(), clock::now()).await?;
+    writeln!(out, "{renewed} of them have a new PIN.")?;
+    match moved {
+        0 => Ok(()),
+        _ => Err(Failure::Refused(format!(
+            "{moved} cards changed at the same moment and kept their PIN: run it again"
+        ))),
+    }
 }
 
 fn what(rows: &Rows) -> &'static str {

@@ -6,7 +6,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use hsm::{Ibm3624Rule, KeyAdmin, KeyInfo, KeyName, KeyPurpose, ValidationDigits};
+use hsm::{
+    HsmError, HsmRefusal, Ibm3624Rule, KeyAdmin, KeyInfo, KeyName, KeyPurpose, ValidationDigits,
+};
 use serde::Deserialize;
 use serde::de::value::{Error as NameError, StrDeserializer};
 use store::{AuditEvent, Store};
@@ -25,7 +27,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Every key: purpose, algorithm, check value
+    /// Every key: purpose, algorithm, check value, and that of a former value that is still read
     List,
     /// Make a random key
     Generate {
@@ -172,10 +174,24 @@ async fn act(
             };
             record(store, "key_ibm3624_rule", &name).await?;
             let rule = Ibm3624Rule { table, digits, pad };
-            tell(&hsm.set_ibm3624_rule(KeyName(name), rule).await?, out)?;
+            let set = hsm.set_ibm3624_rule(KeyName(name), rule).await;
+            tell(&set.map_err(rule_refused)?, out)?;
         }
     }
     Ok(())
+}
+
+fn rule_refused(error: HsmError) -> Failure {
+    match error {
+        HsmError::Refused(HsmRefusal::KeyExists) => {
+            Failure::Refused("the key has another rule, and keeps it for good".to_owned())
+        }
+        HsmError::Refused(HsmRefusal::Unsupported) => Failure::Refused(
+            "the rule is outside its limits: a table of 16 digits, 8 of them different, and 1 to 16 digits of the card number"
+                .to_owned(),
+        ),
+        error => error.into(),
+    }
 }
 
 fn hex_digit(text: &str) -> Result<u8, &'static str> {
@@ -200,9 +216,11 @@ fn tell(key: &KeyInfo, out: &mut dyn Write) -> io::Result<()> {
     let purpose = serde_json::to_value(key.purpose).unwrap_or_default();
     let purpose = purpose.as_str().unwrap_or_default();
     let created = clock::utc(key.created, "%Y-%m-%d");
+    let former = key.former_kcv.as_ref();
+    let former = former.map_or_else(String::new, |kcv| format!("  reads {kcv} too"));
     writeln!(
         out,
-        "{:<24} {purpose:<30} {:<10} {:<12} {created}",
+        "{:<24} {purpose:<30} {:<10} {:<12} {created}{former}",
         key.name.0, key.algorithm, key.kcv
     )
 }

@@ -15,10 +15,10 @@ use crate::hsm_link::HsmLink;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
     /// Data directory, with its pinward.toml
-    #[arg(long, value_name = "DIR", default_value = "pinward-data")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "pinward-data")]
     data: PathBuf,
     /// Configuration file, instead of the data directory's
-    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "data")]
     config: Option<PathBuf>,
 }
 

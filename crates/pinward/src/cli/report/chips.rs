@@ -85,7 +85,7 @@ fn tell(report: &Report, now: Timestamp, out: &mut dyn Write) -> io::Result<()> 
         "card", "last", "programme", "host", "chip", "waits", "last inserted"
     )?;
     for card in &report.lagging {
-        let versions: Vec<String> = card.chip_versions.iter().map(u32::to_string).collect();
+        let versions: Vec<String> = card.chip_versions.iter().map(version).collect();
         let waits = card.waits_since_ms.map_or_else(
             || "-".to_owned(),
             |since| format!("{} days", (now.0 - since) / MS_PER_DAY),
@@ -110,4 +110,11 @@ fn tell(report: &Report, now: Timestamp, out: &mut dyn Write) -> io::Result<()> 
         )?;
     }
     Ok(())
+}
+
+fn version(version: &u32) -> String {
+    match version {
+        0 => "none".to_owned(),
+        version => version.to_string(),
+    }
 }

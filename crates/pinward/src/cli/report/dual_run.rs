@@ -1,5 +1,6 @@
 //! `pinward report dual-run`: counts the journal's comparisons with an existing PIN verifier.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
@@ -38,6 +39,9 @@ struct Report {
     agreed: u64,
     /// Requests that they judged differently.
     differed: u64,
+    /// Requests of which one of them told nothing about the PIN: declined for another reason, or a fault.
+    not_compared: u64,
+    /// The two latter, most requests first.
     differences: Vec<Difference>,
 }
 
@@ -54,7 +58,8 @@ struct Difference {
 /// The detail of a `dual_run` record.
 #[derive(Deserialize)]
 struct Compared {
-    agree: bool,
+    /// Null where one of them told nothing about the PIN.
+    agree: Option<bool>,
     ours: String,
     theirs: String,
 }
@@ -80,15 +85,19 @@ async fn count(store: &dyn Store, since: Timestamp) -> Result<Report, StoreFault
         let Some(last) = page.last() else { break };
         next = last.sequence + 1;
         for record in page.iter().filter(|record| record.at >= since) {
-            match compared(record) {
-                Some(compared) if compared.agree => report.agreed += 1,
-                Some(compared) => {
-                    report.differed += 1;
-                    let (requests, cards) = kinds.entry((compared.ours, compared.theirs)).or_default();
-                    *requests += 1;
-                    cards.extend(record.card);
-                }
-                None => {}
+            let Some(Compared { agree, ours, theirs }) = compared(record) else {
+                continue;
+            };
+            let count = match agree {
+                Some(true) => &mut report.agreed,
+                Some(false) => &mut report.differed,
+                None => &mut report.not_compared,
+            };
+            *count += 1;
+            if agree != Some(true) {
+                let (requests, cards) = kinds.entry((ours, theirs)).or_default();
+                *requests += 1;
+                cards.extend(record.card);
             }
         }
     }
@@ -101,6 +110,9 @@ async fn count(store: &dyn Store, since: Timestamp) -> Result<Report, StoreFault
             cards: cards.iter().map(CardRef::to_string).collect(),
         })
         .collect();
+    report
+        .differences
+        .sort_by_key(|difference| Reverse(difference.requests));
     Ok(report)
 }
 
@@ -118,6 +130,9 @@ fn tell(report: &Report, days: u16, out: &mut dyn Write) -> io::Result<()> {
         "{compared} PINs were judged by both in {days} days: {} alike, {} differently.",
         report.agreed, report.differed
     )?;
+    if report.not_compared > 0 {
+        writeln!(out, "{} more were judged by one alone.", report.not_compared)?;
+    }
     for difference in &report.differences {
         let shown: Vec<&str> = difference
             .cards
