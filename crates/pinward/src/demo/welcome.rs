@@ -38,6 +38,7 @@ Try this first
   3. Sandbox: insert it in the shop with the old PIN, once more; the answer brings the new one to the chip.
   4. Pay there again with the new PIN: the chip proves that it has it, and a mail says so.
   5. The cash machine takes a new PIN at once: change it again and go there first.
+  6. Sandbox, Bench: play everything, with a card of every chip profile.
 
 Everybody here is fictional, and the HSM is software: for demos and development. Ctrl-C stops everything.
 ",
