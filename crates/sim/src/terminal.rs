@@ -6,25 +6,31 @@
 //! | file | holds |
 //! |---|---|
 //! | [`journey`] | what a transaction gives: outcome and trace; what may go wrong on purpose |
-//! | [`merchant`] | who and what a terminal is |
+//! | [`deal`] | what the cardmember wants |
+//! | [`profile`] | who and what a terminal is: a file, some with names |
+//! | [`slot`] | any card that a terminal can reach |
 //! | `reader` | selecting the card's application, reading it, asking for cryptograms |
-//! | [`offline_auth`] | authenticating the card without the host, enciphering a PIN for it |
+//! | `authentication` | authenticating the card without the host |
+//! | [`offline_auth`] | what that computes, and enciphering a PIN for a card |
 //! | `cvm` | verifying the cardmember by the card's list of methods |
-//! | `contact` | a whole transaction with the card in the reader |
+//! | [`contact`] | a whole transaction with the card in the reader |
 //! | `online` | the request to the host, its answer, the reversal |
 //! | `receipt` | what is displayed and printed |
 //! | `trace` | APDUs and messages for people |
 
 pub mod atm;
-mod contact;
+mod authentication;
+pub mod contact;
 mod cvm;
+pub mod deal;
 pub mod journey;
-pub mod merchant;
 pub mod offline_auth;
 mod online;
 pub mod pos;
+pub mod profile;
 mod reader;
 mod receipt;
 pub mod shop;
+pub mod slot;
 pub mod tap;
 mod trace;

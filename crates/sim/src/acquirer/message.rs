@@ -7,7 +7,7 @@ use iso8583::build::{BuildError, MessageBuilder};
 use iso8583::dialect::Dialect;
 use iso8583::message::ParseError;
 use iso8583::mti::Mti;
-use iso8583::original_data::{OriginalData, institution};
+use iso8583::original_data::OriginalData;
 
 /// Fields that a reversal repeats from its original: all but the PIN block, the chip data and the identity.
 const REPEATED_IN_REVERSAL: [u8; 15] = [2, 3, 4, 14, 18, 22, 23, 25, 32, 37, 38, 41, 42, 49, 54];
@@ -31,23 +31,32 @@ impl Message {
 
     /// Reads a frame without its length header. Refuses what [`iso8583::message::Message::parse`] refuses.
     pub fn parse(frame: &[u8], dialect: &Dialect) -> Result<Self, ParseError> {
-        let read = iso8583::message::Message::parse(frame, dialect)?;
+        Ok(Self::of(&iso8583::message::Message::parse(frame, dialect)?))
+    }
+
+    /// Copies a message that was read.
+    pub(super) fn of(read: &iso8583::message::Message<'_>) -> Self {
         let field = |number| Some((number, read.field(number)?.to_vec()));
-        Ok(Self {
+        Self {
             mti: read.mti(),
             fields: read.fields().filter_map(field).collect(),
-        })
+        }
     }
 
     /// The frame, without its length header. Refuses fields that the dialect doesn't have or that don't fit it.
     pub fn to_frame(&self, dialect: &Dialect) -> Result<Vec<u8>, BuildError> {
+        let mut frame = Vec::new();
+        self.builder(dialect)?.write_to(&mut frame);
+        Ok(frame)
+    }
+
+    /// All fields, ready to be written. Refuses what [`Message::to_frame`] refuses.
+    pub(super) fn builder<'d>(&self, dialect: &'d Dialect) -> Result<MessageBuilder<'d>, BuildError> {
         let mut builder = MessageBuilder::new(dialect, self.mti);
         for (number, value) in &self.fields {
             builder.set(*number, value)?;
         }
-        let mut frame = Vec::new();
-        builder.write_to(&mut frame);
-        Ok(frame)
+        Ok(builder)
     }
 
     /// Sets a field, or replaces it.
@@ -80,25 +89,19 @@ impl Message {
         Some(String::from_utf8_lossy(code).into_owned())
     }
 
-    /// A reversal of this request, without its own identity: DE90 names the original.
+    /// A reversal of this request, without its own identity: it names the original where the dialect has a place for that.
     #[must_use]
-    pub(crate) fn reversal(&self, mti: Mti) -> Self {
-        let mut reversal = Self::new(mti);
+    pub(crate) fn reversal(&self, mti: Mti, dialect: &Dialect) -> Self {
+        let mut reversal = Self::new(dialect.message_type(mti));
         for number in REPEATED_IN_REVERSAL {
             if let Some(value) = self.field(number) {
                 reversal.put(number, value);
             }
         }
-        let part = |number: u8| self.field(number).unwrap_or_default();
-        let original = OriginalData {
-            mti: self.mti,
-            trace: part(11).try_into().unwrap_or([b'0'; 6]),
-            transmitted: part(7).try_into().unwrap_or([b'0'; 10]),
-            year: *b"00",
-            acquirer: institution(part(32)).unwrap_or([b'0'; 11]),
-            forwarder: institution(part(33)).unwrap_or([b'0'; 11]),
-        };
-        reversal.put(90, original.digits());
+        let original = OriginalData::of(self.mti, dialect, |number| self.field(number));
+        if let Some((number, content)) = original.and_then(|original| original.field(dialect)) {
+            reversal.put(number, content);
+        }
         reversal
     }
 }

@@ -1,4 +1,4 @@
-//! The zone PIN key: enciphers a PIN for its way to the issuer's host (DE52).
+//! The zone PIN key: enciphers a PIN for its way to the issuer's host (DE52). With DUKPT, the base key of such keys.
 
 use std::fmt;
 
@@ -40,11 +40,26 @@ impl ZoneKey {
         }
     }
 
+    /// The same, with random bytes of the system.
+    pub(super) fn fresh_pin_block(&self, pin: &Pin, pan: &Pan) -> Vec<u8> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).expect("the system gives random numbers");
+        self.pin_block(pin, pan, &random)
+    }
+
     /// From its TR-31 block under the key exchange key. Refuses another usage than PIN encryption, and other key lengths.
     pub fn unwrap(exchange_key: &AesKey, block: &str) -> Result<Self, AcquirerError> {
+        Self::of_usage(exchange_key, block, KeyUsage::P0_PIN_ENCRYPTION)
+    }
+
+    /// The same for the base key of DUKPT.
+    pub fn unwrap_base_key(exchange_key: &AesKey, block: &str) -> Result<Self, AcquirerError> {
+        Self::of_usage(exchange_key, block, KeyUsage::B0_BASE_DERIVATION)
+    }
+
+    fn of_usage(exchange_key: &AesKey, block: &str, usage: KeyUsage) -> Result<Self, AcquirerError> {
         let refused = |_| AcquirerError::ZoneKey;
-        let unwrapped =
-            key_blocks::open(exchange_key, block, KeyUsage::P0_PIN_ENCRYPTION).map_err(refused)?;
+        let unwrapped = key_blocks::open(exchange_key, block, usage).map_err(refused)?;
         let bytes = unwrapped.key.as_slice();
         match unwrapped.header.algorithm {
             Algorithm::Tdea => {

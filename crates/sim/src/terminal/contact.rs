@@ -14,37 +14,50 @@ use iso8583::mti::MTI_0420_REVERSAL_ADVICE;
 use iso8583::values::CardEntry;
 use paycrypto::pin::Pin;
 
+use super::authentication;
 use super::cvm::{self, Verification, Verified};
+use super::deal::Deal;
 use super::journey::{Faults, Journey, Outcome, Party, PullCard, ScriptReport};
-use super::merchant::Merchant;
-use super::online::{self, Asked, Deal};
-use super::reader::{CardData, CardReader, CardTrouble, TerminalData};
+use super::online::{self, Asked};
+use super::profile::TerminalProfile;
+use super::reader::{CardData, CardReader, CardTrouble, Cryptogram, TerminalData};
 use super::receipt::{self, ReceiptCvm};
+use super::slot::Card;
 use crate::acquirer::Acquirer;
 use crate::acquirer::message::Message;
-use crate::card::chip::{Chip, Interface};
+use crate::card::chip::Interface;
 use crate::card::tear::Tear;
 
-/// Response codes that a terminal gives the card itself: unable to go online, declined (EMV Book 4 A6).
+/// Response codes that a terminal gives the card itself (EMV Book 4 A6).
+const RESPONSE_Z1_DECLINED_OFFLINE: [u8; 2] = *b"Z1";
 const RESPONSE_Z3_UNABLE_TO_GO_ONLINE: [u8; 2] = *b"Z3";
 
 /// Tag 9F39 and DE22 for the contacts.
 const ENTRY_MODE_05: u8 = 0x05;
 
 /// A terminal at work on one transaction.
-pub(super) struct Contact<'a> {
-    pub(super) merchant: Merchant,
-    pub(super) deal: Deal,
+pub struct Contact<'a> {
+    pub profile: TerminalProfile,
+    pub deal: Deal,
     /// The PIN to change to.
-    pub(super) new_pin: Option<&'a Pin>,
-    pub(super) acquirer: &'a Acquirer,
-    pub(super) faults: Faults,
+    pub new_pin: Option<&'a Pin>,
+    pub acquirer: &'a Acquirer,
+    pub faults: Faults,
+}
+
+/// What the terminal knows when it has to decide where the transaction goes.
+struct Read {
+    card: CardData,
+    terminal: TerminalData,
+    verified: Verified,
+    first: Cryptogram,
 }
 
 impl Contact<'_> {
-    /// Runs the transaction. `keyed` are the PINs keyed one after the other.
-    pub(super) async fn run(&self, chip: &mut Chip, keyed: &[Pin]) -> Journey {
-        let mut reader = CardReader::insert(chip, Interface::Contact);
+    /// Runs the transaction. `keyed` are the PINs keyed one after the other, until one is right; with none, PIN entry is
+    /// passed over. When they run out after a wrong one, the card is taken out and nothing goes to the host.
+    pub async fn run(&self, card: &mut dyn Card, keyed: &[Pin]) -> Journey {
+        let mut reader = CardReader::insert(card, Interface::Contact);
         let mut outcome = Outcome::default();
         if let Err(trouble) = self.transact(&mut reader, keyed, &mut outcome).await {
             outcome.approved = false;
@@ -63,69 +76,135 @@ impl Contact<'_> {
         keyed: &[Pin],
         outcome: &mut Outcome,
     ) -> Result<(), CardTrouble> {
-        let card = reader.read_card()?;
+        let Some(mut read) = self.first_cryptogram(reader, keyed, outcome)? else {
+            return Ok(());
+        };
+        match read.first.kind {
+            CryptogramKind::Aac => outcome.display.push("DECLINED BY CARD".to_owned()),
+            CryptogramKind::Tc => {
+                outcome.approved = true;
+                outcome.display.push("APPROVED OFFLINE".to_owned());
+                let request = self.request(&read, keyed)?;
+                outcome.receipt = self.receipt(&request, None, &read.verified, true);
+            }
+            CryptogramKind::Arqc if self.profile.is_offline_only() => {
+                outcome.display.push("DECLINED, CARD WANTS ITS BANK".to_owned());
+                let none = RESPONSE_Z3_UNABLE_TO_GO_ONLINE;
+                reader.second_ac(&read.card, CryptogramKind::Aac, &read.terminal, none)?;
+            }
+            CryptogramKind::Arqc => self.go_online(reader, &mut read, keyed, outcome).await?,
+        }
+        Ok(())
+    }
+
+    /// Everything before the host. None where the transaction ends here, and the display says why.
+    fn first_cryptogram(
+        &self,
+        reader: &mut CardReader<'_>,
+        keyed: &[Pin],
+        outcome: &mut Outcome,
+    ) -> Result<Option<Read>, CardTrouble> {
+        let transaction_type = self.deal.transaction_type(self.acquirer.processing_codes());
+        let mut terminal = TerminalData::new(&self.profile, self.deal.amount(), transaction_type);
+        let card = reader.read_card(&self.profile, &terminal)?;
+        let authentication = authentication::authenticate(reader, &card, &self.profile, &terminal)?;
+        let icc_key = authentication.icc_key.as_ref();
         let cash = matches!(self.deal, Deal::Cash(_));
-        let verified = match cvm::verify(reader, &card, &self.merchant, cash, keyed)? {
+        let verified = match cvm::verify(reader, &card, &self.profile, icc_key, cash, keyed)? {
             Verification::Done(verified) => verified,
             Verification::GivenUp { tries_left } => {
                 outcome.pin_tries_left = Some(tries_left);
                 outcome.display = vec![receipt::wrong_pin(tries_left), "CARD REMOVED".to_owned()];
-                return Ok(());
+                return Ok(None);
             }
         };
         outcome.pin_tries_left = verified.tries_left;
         outcome.display.clone_from(&verified.display);
-        let mut terminal = TerminalData::new(
-            &self.merchant,
-            self.deal.amount(),
-            self.deal.transaction_type(),
-            online_only(verified.tvr),
-            verified.results,
-        );
-        let first = reader.first_ac(&card, CryptogramKind::Arqc, &terminal)?;
-        if first.kind != CryptogramKind::Arqc {
-            outcome.display.push("DECLINED BY CARD".to_owned());
-            return Ok(());
+        terminal.tvr = authentication.tvr.set_bits().fold(verified.tvr, Tvr::with);
+        terminal.cvm_results = verified.results;
+        terminal.dynamic_number = authentication.dynamic_number.unwrap_or_default();
+        let asked = if self.profile.is_offline_only() {
+            CryptogramKind::Tc
+        } else {
+            terminal.tvr = terminal.tvr.with(TvrBit::FloorLimitExceeded);
+            CryptogramKind::Arqc
+        };
+        let signed_by = icc_key.filter(|_| authentication.signed_cryptogram);
+        match reader.first_ac(&card, asked, &terminal, signed_by) {
+            Ok(first) => Ok(Some(Read {
+                card,
+                terminal,
+                verified,
+                first,
+            })),
+            Err(CardTrouble::NotAuthentic) => {
+                // A cryptogram that isn't the card's can't be sent (EMV Book 4 6.3.2.1).
+                terminal.tvr = terminal.tvr.with(TvrBit::CdaFailed);
+                outcome.display.push(receipt::trouble(CardTrouble::NotAuthentic));
+                let declined = RESPONSE_Z1_DECLINED_OFFLINE;
+                reader.second_ac(&card, CryptogramKind::Aac, &terminal, declined)?;
+                Ok(None)
+            }
+            Err(trouble) => Err(trouble),
         }
-        let mut request = online::request(self.acquirer, &self.merchant, self.deal, CardEntry::ContactChip);
-        card.put_account(&mut request)?;
-        let chip_data = card.chip_data(&terminal, &first, &self.merchant, ENTRY_MODE_05)?;
-        request.put(55, chip_data);
-        if let Some(pin) = keyed.first().filter(|_| verified.online_pin) {
-            request.put(52, online::pin_block(self.acquirer, pin, &card.pan()?));
-        }
-        if let (Some(new_pin), Some(field)) = (self.new_pin, self.acquirer.dialect().places().new_pin) {
-            request.put(field, online::pin_block(self.acquirer, new_pin, &card.pan()?));
-        }
+    }
+
+    /// Asks the host, and ends the transaction by its answer or without one.
+    async fn go_online(
+        &self,
+        reader: &mut CardReader<'_>,
+        read: &mut Read,
+        keyed: &[Pin],
+        outcome: &mut Outcome,
+    ) -> Result<(), CardTrouble> {
+        let request = self.request(read, keyed)?;
+        let (card, terminal) = (&read.card, &mut read.terminal);
         let answer = match online::ask(self.acquirer, &request, self.faults, &mut reader.trace).await {
             Asked::Answered(answer) => answer,
             Asked::Reversed | Asked::Unreachable => {
                 outcome.host_unreachable = true;
                 outcome.display.push("NO CONNECTION, DECLINED".to_owned());
                 let none = RESPONSE_Z3_UNABLE_TO_GO_ONLINE;
-                reader.second_ac(&card, CryptogramKind::Aac, &terminal, none)?;
+                reader.second_ac(card, CryptogramKind::Aac, terminal, none)?;
                 return Ok(());
             }
         };
         outcome.response_code = answer.response_code();
-        let completed = self.complete(reader, &card, &mut terminal, &answer, outcome);
+        let completed = self.complete(reader, card, terminal, &answer, outcome);
         outcome.approved = completed == Ok(true);
-        if online::is_approved(&answer) && !outcome.approved {
+        if self.acquirer.approves(&answer) && !outcome.approved {
             self.give_up(reader, &request, outcome.script).await;
         }
-        outcome.receipt = receipt::lines(
-            &self.merchant,
-            self.deal,
-            &request,
-            Some(&answer),
-            receipt_cvm(&verified),
-            outcome.approved,
-        );
+        outcome.receipt = self.receipt(&request, Some(&answer), &read.verified, outcome.approved);
         completed?;
-        outcome
-            .display
-            .extend(receipt::decision(self.deal, &answer, outcome.approved));
+        let code = self.acquirer.response_code_1987(&answer);
+        let decision = receipt::decision(self.deal, &answer, code, outcome.approved);
+        outcome.display.extend(decision);
         Ok(())
+    }
+
+    fn request(&self, read: &Read, keyed: &[Pin]) -> Result<Message, CardTrouble> {
+        let mut request = online::request(self.acquirer, &self.profile, self.deal, CardEntry::ContactChip);
+        read.card.put_account(&mut request)?;
+        let chip_data = read
+            .card
+            .chip_data(&read.terminal, &read.first, &self.profile, ENTRY_MODE_05)?;
+        request.put(55, chip_data);
+        let online = keyed.first().filter(|_| read.verified.online_pin);
+        self.acquirer
+            .put_pins(&mut request, &read.card.pan()?, online, self.new_pin);
+        Ok(request)
+    }
+
+    fn receipt(
+        &self,
+        request: &Message,
+        answer: Option<&Message>,
+        verified: &Verified,
+        approved: bool,
+    ) -> Vec<String> {
+        let cvm = receipt_cvm(verified);
+        receipt::lines(&self.profile, self.deal, request, answer, cvm, approved)
     }
 
     /// What follows the host's answer, in the order of EMV: issuer authentication, scripts 71, second cryptogram, scripts
@@ -160,13 +239,13 @@ impl Contact<'_> {
         if outcome.script == Some(ScriptReport::Failed) {
             terminal.tvr = terminal.tvr.with(TvrBit::ScriptFailedBeforeFinalAc);
         }
-        let host_approves = online::is_approved(answer);
+        let host_approves = self.acquirer.approves(answer);
         let asked = if host_approves {
             CryptogramKind::Tc
         } else {
             CryptogramKind::Aac
         };
-        let code = answer.field(39).and_then(|code| code.try_into().ok());
+        let code = self.acquirer.response_code_1987(answer);
         let code = code.unwrap_or(RESPONSE_Z3_UNABLE_TO_GO_ONLINE);
         let second = reader.second_ac(card, asked, terminal, code)?;
         self.perform(reader, &scripts, ScriptPhase::AfterFinalAc, outcome);
@@ -261,12 +340,6 @@ const UNREADABLE: ScriptResult = ScriptResult {
     failed_command: 0,
     id: [0; 4],
 };
-
-/// No card is authenticated offline, and every sale is above the floor limit.
-pub(super) fn online_only(tvr: Tvr) -> Tvr {
-    tvr.with(TvrBit::OfflineDataAuthenticationNotPerformed)
-        .with(TvrBit::FloorLimitExceeded)
-}
 
 /// The scripts of an answer, in its order; `None` for one that can't be read.
 fn scripts_of(chip_data: &[u8]) -> Vec<Option<IssuerScript>> {

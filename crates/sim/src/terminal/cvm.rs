@@ -1,6 +1,6 @@
 //! Verifying the cardmember by the methods of the card's list, in its order (EMV Book 3 10.5).
 
-use emv::apdu::{Command, SW_6983_PIN_BLOCKED, SW_6984_REFERENCE_INVALIDATED, SW_9000_OK};
+use emv::apdu::{Command, SW_6983_PIN_BLOCKED, SW_6984_REFERENCE_INVALIDATED, SW_9000_OK, StatusWord};
 use emv::bits::{Tvr, TvrBit};
 use emv::cvm::{CvmList, CvmMethod, CvmOutcome, CvmResults, CvmRule};
 use emv::tags::{TAG_8E_CVM_LIST, TAG_9F17_PIN_TRY_COUNTER};
@@ -8,8 +8,10 @@ use emv::tlv;
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::encode_iso2;
 
-use super::merchant::Merchant;
-use super::reader::{CardData, CardReader, CardTrouble};
+use super::offline_auth::encipher_pin;
+use super::profile::{TerminalProfile, VerifiedBy};
+use super::reader::{CardData, CardReader, CardTrouble, NOTHING_VERIFIED};
+use crate::rsa::{MODULUS_LEN_MAX, RsaPublicKey};
 
 /// How verification ended.
 pub(super) enum Verification {
@@ -44,20 +46,19 @@ enum Tried {
 
 /// Goes through the list until a method succeeds, or one fails that must not be passed over.
 ///
-/// `keyed`: PINs keyed one after the other; with none, PIN entry is passed over.
+/// `keyed`: PINs keyed one after the other; with none, PIN entry is passed over. `icc_key`: for an enciphered PIN; without
+/// one, that method fails.
 pub(super) fn verify(
     reader: &mut CardReader<'_>,
     card: &CardData,
-    merchant: &Merchant,
+    profile: &TerminalProfile,
+    icc_key: Option<&RsaPublicKey>,
     cash: bool,
     keyed: &[Pin],
 ) -> Result<Verification, CardTrouble> {
     let list = CvmList::parse(card.needed(TAG_8E_CVM_LIST)?).ok_or(CardTrouble::Unusable)?;
     let mut verified = Verified {
-        results: CvmResults {
-            rule: NOT_PERFORMED,
-            outcome: CvmOutcome::Failed,
-        },
+        results: NOTHING_VERIFIED,
         tvr: Tvr::default(),
         online_pin: false,
         offline_pin_right: false,
@@ -65,15 +66,20 @@ pub(super) fn verify(
         display: Vec::new(),
     };
     for rule in list.rules {
-        if !applies(rule, merchant, cash) {
+        if !applies(rule, profile, cash) {
             continue;
         }
         let tried = match rule.method {
-            CvmMethod::PlaintextPinOffline => offline_pin(reader, keyed, &mut verified)?,
+            method if !supports(profile, method) => Tried::Failed(unsupported(method, profile)),
+            CvmMethod::PlaintextPinOffline => offline_pin(reader, None, keyed, &mut verified)?,
+            CvmMethod::EncipheredPinOffline => match icc_key {
+                Some(key) => offline_pin(reader, Some(key), keyed, &mut verified)?,
+                None => Tried::Failed(None),
+            },
             CvmMethod::PinOnline if keyed.is_empty() => Tried::Failed(Some(TvrBit::PinNotEntered)),
             CvmMethod::PinOnline => Tried::Unknown,
             CvmMethod::NoCvm => Tried::Successful,
-            _ => Tried::Failed(Some(TvrBit::CvmUnknown)),
+            _ => Tried::Failed(None),
         };
         let outcome = match tried {
             Tried::Successful => CvmOutcome::Successful,
@@ -93,7 +99,7 @@ pub(super) fn verify(
         };
         verified.results = CvmResults { rule, outcome };
         verified.online_pin = rule.method == CvmMethod::PinOnline;
-        verified.offline_pin_right = rule.method == CvmMethod::PlaintextPinOffline;
+        verified.offline_pin_right = rule.method.is_offline_pin();
         if verified.online_pin {
             verified.tvr = verified.tvr.with(TvrBit::OnlinePinEntered);
         }
@@ -103,45 +109,59 @@ pub(super) fn verify(
     Ok(Verification::Done(verified))
 }
 
-/// In results: no method was performed.
-const NOT_PERFORMED: CvmRule = CvmRule {
-    method: CvmMethod::NotPerformed,
-    next_if_fails: false,
-    condition: 0,
-};
-
-/// A shop's PIN pad takes PINs for the chip only, a cash machine's for the host only.
-fn applies(rule: CvmRule, merchant: &Merchant, cash: bool) -> bool {
-    let supported = match rule.method {
-        CvmMethod::PlaintextPinOffline => !merchant.is_cash_machine(),
-        CvmMethod::PinOnline => merchant.is_cash_machine(),
-        CvmMethod::NoCvm => true,
-        _ => false,
+fn supports(profile: &TerminalProfile, method: CvmMethod) -> bool {
+    let way = match method {
+        CvmMethod::PlaintextPinOffline => VerifiedBy::PlaintextPin,
+        CvmMethod::EncipheredPinOffline => VerifiedBy::EncipheredPin,
+        CvmMethod::PinOnline => VerifiedBy::OnlinePin,
+        CvmMethod::NoCvm => VerifiedBy::None,
+        _ => return false,
     };
+    profile.verifies_by(way)
+}
+
+/// What the TVR says of a method that applies and that the terminal doesn't have.
+fn unsupported(method: CvmMethod, profile: &TerminalProfile) -> Option<TvrBit> {
+    match method {
+        CvmMethod::Other(_) => Some(TvrBit::CvmUnknown),
+        method if method.is_offline_pin() || method == CvmMethod::PinOnline => {
+            (!profile.has_pin_pad()).then_some(TvrBit::PinPadMissing)
+        }
+        _ => None,
+    }
+}
+
+fn applies(rule: CvmRule, profile: &TerminalProfile, cash: bool) -> bool {
     match rule.condition {
         0 => true,
-        1 => cash && merchant.is_cash_machine(),
+        1 => cash && profile.is_cash_machine(),
         2 => !cash,
-        3 => supported,
+        3 => supports(profile, rule.method),
         _ => false,
     }
 }
 
-/// Looks at the try counter first, so that nobody is asked for a PIN that can't be taken.
+/// Looks at the try counter first, so that nobody is asked for a PIN that can't be taken. With a key, the PIN goes to the
+/// card enciphered.
 fn offline_pin(
     reader: &mut CardReader<'_>,
+    key: Option<&RsaPublicKey>,
     keyed: &[Pin],
     verified: &mut Verified,
 ) -> Result<Tried, CardTrouble> {
     let blocked = Tried::Failed(Some(TvrBit::PinTryLimitExceeded));
+    if verified.tvr.has(TvrBit::PinTryLimitExceeded) {
+        return Ok(blocked);
+    }
     let (counter, _) = reader.send(&Command::get_data(TAG_9F17_PIN_TRY_COUNTER))?;
     if tlv::find(&counter, TAG_9F17_PIN_TRY_COUNTER).ok().flatten() == Some(&[0]) {
         verified.display.push("NO PIN TRIES LEFT ON CARD".to_owned());
         return Ok(blocked);
     }
     for pin in keyed {
-        let block = encode_iso2(pin);
-        let (_, status) = reader.send(&Command::verify_plaintext(&block))?;
+        let Some(status) = present(reader, key, pin)? else {
+            return Ok(Tried::Failed(None));
+        };
         if status == SW_9000_OK {
             verified.display.push("PIN OK".to_owned());
             return Ok(Tried::Successful);
@@ -160,4 +180,25 @@ fn offline_pin(
         Some(tries_left) => Tried::GivenUp { tries_left },
         None => Tried::Failed(Some(TvrBit::PinNotEntered)),
     })
+}
+
+/// Sends a PIN to the card; none where the card gives no challenge for an enciphered one.
+fn present(
+    reader: &mut CardReader<'_>,
+    key: Option<&RsaPublicKey>,
+    pin: &Pin,
+) -> Result<Option<StatusWord>, CardTrouble> {
+    let Some(key) = key else {
+        let (_, status) = reader.send(&Command::verify_plaintext(&encode_iso2(pin)))?;
+        return Ok(Some(status));
+    };
+    let (challenge, _) = reader.send(&Command::get_challenge())?;
+    let Ok(challenge) = challenge.try_into() else {
+        return Ok(None);
+    };
+    let mut fill = [0; MODULUS_LEN_MAX];
+    getrandom::fill(&mut fill).expect("the system gives random numbers");
+    let enciphered = encipher_pin(key, pin, challenge, &fill).ok_or(CardTrouble::Unusable)?;
+    let (_, status) = reader.send(&Command::verify_enciphered(&enciphered))?;
+    Ok(Some(status))
 }

@@ -1,7 +1,7 @@
 //! What a transaction gives: how it ended, what was displayed and printed, and what was said.
 
 use emv::script::ScriptOutcome;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One transaction, from its beginning to the receipt. The JSON of the command line and of the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +29,7 @@ pub struct Outcome {
 }
 
 /// What a terminal reports of a script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScriptReport {
     NotPerformed,
@@ -67,7 +67,8 @@ pub enum Party {
 }
 
 /// What goes wrong in a transaction, on purpose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Faults {
     /// The host's answer comes and is lost on its way to the terminal.
     pub lose_answer: bool,
@@ -75,7 +76,8 @@ pub struct Faults {
 }
 
 /// When the card is pulled out of the reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum PullCard {
     /// After the host's answer, before the second GENERATE AC.
     BeforeFinalAc,

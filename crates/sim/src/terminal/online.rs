@@ -1,34 +1,15 @@
 //! The request to the host, its answer, and the reversal that a missing answer asks for.
 
-use iso8583::mti::{
-    MTI_0100_AUTHORISATION_REQUEST, MTI_0200_FINANCIAL_REQUEST, MTI_0400_REVERSAL_REQUEST, Mti,
-};
-use iso8583::response_code::RESPONSE_00_APPROVED;
+use iso8583::mti::{MTI_0400_REVERSAL_REQUEST, Mti};
 use iso8583::values::{CardEntry, EntryMode};
 
-use cards::Pan;
-use paycrypto::pin::Pin;
-
+use super::deal::Deal;
 use super::journey::{Faults, Party};
-use super::merchant::Merchant;
+use super::profile::TerminalProfile;
 use super::trace::Trace;
 use crate::acquirer::Acquirer;
 use crate::acquirer::link::ExchangeError;
 use crate::acquirer::message::Message;
-
-/// What the cardmember wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deal {
-    /// Goods for an amount in minor units.
-    Sale(u64),
-    /// Cash, in minor units.
-    Cash(u64),
-    Balance,
-    /// A new PIN, which travels beside the current one.
-    PinChange,
-    /// The PIN's tries, given back by its right PIN.
-    PinUnblock,
-}
 
 /// How the host was asked.
 pub(super) enum Asked {
@@ -39,52 +20,29 @@ pub(super) enum Asked {
     Unreachable,
 }
 
-impl Deal {
-    /// Minor units; none but for goods and cash.
-    pub(super) fn amount(self) -> u64 {
-        match self {
-            Self::Sale(amount) | Self::Cash(amount) => amount,
-            Self::Balance | Self::PinChange | Self::PinUnblock => 0,
-        }
-    }
-
-    /// Tag 9C: the first two digits of DE3, in BCD. PIN services as Mastercard numbers them, 91 and 92.
-    pub(super) fn transaction_type(self) -> u8 {
-        match self {
-            Self::Sale(_) => 0x00,
-            Self::Cash(_) => 0x01,
-            Self::Balance => 0x31,
-            Self::PinUnblock => 0x91,
-            Self::PinChange => 0x92,
-        }
-    }
-
-    fn mti(self) -> Mti {
-        match self {
-            Self::Sale(_) | Self::Balance | Self::PinChange | Self::PinUnblock => {
-                MTI_0100_AUTHORISATION_REQUEST
-            }
-            Self::Cash(_) => MTI_0200_FINANCIAL_REQUEST,
-        }
-    }
-}
-
 /// A request with everything that doesn't come from the card: who asks, for what, and how the card was read.
-pub(super) fn request(acquirer: &Acquirer, merchant: &Merchant, deal: Deal, card: CardEntry) -> Message {
-    let mut request = Message::new(deal.mti());
-    acquirer.identify(&mut request);
-    request.put(3, format!("{:02X}0000", deal.transaction_type()));
+pub(super) fn request(
+    acquirer: &Acquirer,
+    profile: &TerminalProfile,
+    deal: Deal,
+    card: CardEntry,
+) -> Message {
+    let mut request = acquirer.message(deal.mti());
+    let code = deal.transaction_type(acquirer.processing_codes());
+    request.put(3, format!("{code:02X}0000"));
     request.put(4, format!("{:012}", deal.amount()));
-    request.put(18, merchant.category);
-    let entry = EntryMode {
-        card,
-        pin_capability: merchant.pin_capability,
-    };
-    request.put(22, entry.digits());
-    request.put(25, merchant.condition);
-    request.put(41, merchant.terminal_id);
-    request.put(42, merchant.merchant_id);
-    request.put(49, format!("{:03}", merchant.currency));
+    request.put(18, profile.category.as_str());
+    acquirer.put_entry_mode(
+        &mut request,
+        EntryMode {
+            card,
+            pin_capability: profile.pin_capability(),
+        },
+    );
+    acquirer.put_condition(&mut request, &profile.condition);
+    request.put(41, profile.terminal_id.as_str());
+    request.put(42, profile.merchant_id.as_str());
+    request.put(49, format!("{:03}", profile.currency));
     request
 }
 
@@ -127,16 +85,4 @@ pub(super) async fn reverse(
             &format!("the reversal is not answered: {cause}"),
         ),
     }
-}
-
-/// Whether the host approves.
-pub(super) fn is_approved(answer: &Message) -> bool {
-    answer.field(39) == Some(&RESPONSE_00_APPROVED)
-}
-
-/// DE52 for a keyed PIN.
-pub(super) fn pin_block(acquirer: &Acquirer, pin: &Pin, pan: &Pan) -> Vec<u8> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).expect("the system gives random numbers");
-    acquirer.zone_key().pin_block(pin, pan, &random)
 }

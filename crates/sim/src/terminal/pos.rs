@@ -3,27 +3,27 @@
 use paycrypto::pin::Pin;
 
 use super::contact::Contact;
+use super::deal::Deal;
 use super::journey::{Faults, Journey};
-use super::merchant;
-use super::online::Deal;
+use super::profile::TerminalProfile;
+use super::slot::Card;
 use crate::acquirer::Acquirer;
-use crate::card::chip::Chip;
 
-/// Sells for an amount in minor units. `keyed` are the PINs keyed one after the other, until one is right; with none, PIN
+/// Sells for an amount in minor units at the corner shop. `keyed` are the PINs keyed one after the other, until one is right; with none, PIN
 /// entry is passed over. When they run out after a wrong one, the card is taken out and nothing goes to the host.
 pub async fn buy(
-    chip: &mut Chip,
+    card: &mut dyn Card,
     keyed: &[Pin],
     amount: u64,
     acquirer: &Acquirer,
     faults: Faults,
 ) -> Journey {
     let contact = Contact {
-        merchant: merchant::grocer(),
+        profile: TerminalProfile::corner_shop(),
         deal: Deal::Sale(amount),
         new_pin: None,
         acquirer,
         faults,
     };
-    contact.run(chip, keyed).await
+    contact.run(card, keyed).await
 }

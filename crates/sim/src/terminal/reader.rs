@@ -5,26 +5,35 @@ use std::collections::BTreeMap;
 use emv::afl;
 use emv::apdu::{Command, Response, SW_9000_OK, StatusWord};
 use emv::bits::Tvr;
-use emv::cvm::CvmResults;
+use emv::cvm::{CvmMethod, CvmOutcome, CvmResults, CvmRule};
 use emv::dol::Dol;
 use emv::field55::{CryptogramKind, Field55};
 use emv::tags::{
     TAG_4F_ADF_NAME, TAG_5A_PAN, TAG_5F2A_TRANSACTION_CURRENCY, TAG_5F24_EXPIRATION_DATE, TAG_5F34_PSN,
     TAG_8A_AUTHORISATION_RESPONSE_CODE, TAG_8C_CDOL1, TAG_8D_CDOL2, TAG_9A_TRANSACTION_DATE,
-    TAG_9C_TRANSACTION_TYPE, TAG_9F1A_TERMINAL_COUNTRY, TAG_9F02_AMOUNT_AUTHORISED, TAG_9F03_AMOUNT_OTHER,
-    TAG_9F10_IAD, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID, TAG_9F33_TERMINAL_CAPABILITIES,
-    TAG_9F36_ATC, TAG_9F37_UNPREDICTABLE_NUMBER, TAG_57_TRACK_2, TAG_82_AIP, TAG_84_DF_NAME,
+    TAG_9C_TRANSACTION_TYPE, TAG_9F1A_TERMINAL_COUNTRY, TAG_9F1C_TERMINAL_ID, TAG_9F02_AMOUNT_AUTHORISED,
+    TAG_9F03_AMOUNT_OTHER, TAG_9F4A_SDA_TAG_LIST, TAG_9F4B_SIGNED_DYNAMIC_DATA, TAG_9F4C_ICC_DYNAMIC_NUMBER,
+    TAG_9F10_IAD, TAG_9F15_MCC, TAG_9F16_MERCHANT_ID, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID,
+    TAG_9F33_TERMINAL_CAPABILITIES, TAG_9F34_CVM_RESULTS, TAG_9F35_TERMINAL_TYPE, TAG_9F36_ATC,
+    TAG_9F37_UNPREDICTABLE_NUMBER, TAG_9F38_PDOL, TAG_57_TRACK_2, TAG_70_RECORD_TEMPLATE,
+    TAG_80_RESPONSE_FORMAT_1, TAG_82_AIP, TAG_83_COMMAND_TEMPLATE, TAG_84_DF_NAME,
     TAG_91_ISSUER_AUTHENTICATION_DATA, TAG_94_AFL, TAG_95_TVR,
 };
 use emv::tlv::{self, Tag, put};
 
-use super::merchant::Merchant;
+use super::journey::Party;
+use super::offline_auth::verify_signed_cryptogram;
+use super::profile::TerminalProfile;
+use super::slot::Card;
 use super::trace::Trace;
 use crate::acquirer::message::Message;
-use crate::card::chip::{Chip, Interface};
-use crate::card::perso::AID_PINWARD;
+use crate::card::chip::Interface;
 use crate::card::records::{NAME_PPSE, bcd};
 use crate::card::tear::Tear;
+use crate::rsa::RsaPublicKey;
+
+/// Files whose records are covered by their content alone; of others the template counts too (EMV Book 3 10.3).
+const SFI_EMV_MAX: u8 = 10;
 
 /// Why a card can't be used further in this transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +44,13 @@ pub(super) enum CardTrouble {
     Unusable,
     /// It has no application that this terminal knows.
     NotAccepted,
+    /// The cryptogram's signature isn't the card's.
+    NotAuthentic,
 }
 
 /// A card with power.
 pub(super) struct CardReader<'c> {
-    chip: &'c mut Chip,
+    card: &'c mut dyn Card,
     interface: Interface,
     pub(super) trace: Trace,
 }
@@ -48,20 +59,28 @@ pub(super) struct CardReader<'c> {
 #[derive(Default)]
 pub(super) struct CardData {
     objects: BTreeMap<Tag, Vec<u8>>,
+    /// What it was told first: the PDOL's values.
+    pdol_values: Vec<u8>,
+    /// Records that its certificate covers.
+    authenticated: Vec<u8>,
 }
 
 /// What the terminal puts into a cryptogram.
 pub(super) struct TerminalData {
-    pub(super) amount: u64,
-    pub(super) transaction_type: u8,
     pub(super) tvr: Tvr,
     pub(super) cvm_results: CvmResults,
+    /// The card's number of a DDA (9F4C); zeros before.
+    pub(super) dynamic_number: Vec<u8>,
     /// Tag 91 of the host's answer, for a card that takes it with the second cryptogram; empty before.
     pub(super) issuer_authentication: Vec<u8>,
+    amount: u64,
+    transaction_type: u8,
     date: [u8; 3],
     country: [u8; 2],
     currency: [u8; 2],
     unpredictable_number: [u8; 4],
+    /// What the terminal is: values that are the same in every transaction.
+    own: [(Tag, Vec<u8>); 5],
 }
 
 /// A card's cryptogram.
@@ -75,10 +94,10 @@ pub(super) struct Cryptogram {
 
 impl<'c> CardReader<'c> {
     /// Gives the card power.
-    pub(super) fn insert(chip: &'c mut Chip, interface: Interface) -> Self {
-        chip.power_on(interface);
+    pub(super) fn insert(card: &'c mut dyn Card, interface: Interface) -> Self {
+        card.power_on(interface);
         Self {
-            chip,
+            card,
             interface,
             trace: Trace::default(),
         }
@@ -86,19 +105,19 @@ impl<'c> CardReader<'c> {
 
     /// Orders a cut of the card's power.
     pub(super) fn tear(&mut self, tear: Tear) {
-        self.chip.tear(tear);
+        self.card.tear(tear);
     }
 
     /// Cuts the card's power.
     pub(super) fn remove(&mut self) {
-        self.chip.power_off();
+        self.card.power_off();
     }
 
     /// Sends a command; gives the data and the status.
     pub(super) fn send(&mut self, command: &Command<'_>) -> Result<(Vec<u8>, StatusWord), CardTrouble> {
         let bytes = command.to_bytes().map_err(|_| CardTrouble::Unusable)?;
         self.trace.command(command, &bytes);
-        let answer = self.chip.transmit(&bytes);
+        let answer = self.card.transmit(&bytes);
         let response = Response::parse(&answer).map_err(|_| CardTrouble::Removed)?;
         self.trace.response(command, &response);
         Ok((response.data.to_vec(), response.status))
@@ -113,41 +132,88 @@ impl<'c> CardReader<'c> {
     }
 
     /// Selects the application, begins a transaction and reads all records of the file locator.
-    pub(super) fn read_card(&mut self) -> Result<CardData, CardTrouble> {
-        let name = match self.interface {
-            Interface::Contact => AID_PINWARD.to_vec(),
-            Interface::Contactless => {
-                let directory = self.ask(&Command::select(NAME_PPSE))?;
-                let name = tlv::find(&directory, TAG_4F_ADF_NAME).ok().flatten();
-                let known = name.filter(|name| **name == AID_PINWARD);
-                known.ok_or(CardTrouble::NotAccepted)?.to_vec()
-            }
-        };
+    pub(super) fn read_card(
+        &mut self,
+        profile: &TerminalProfile,
+        terminal: &TerminalData,
+    ) -> Result<CardData, CardTrouble> {
         let mut card = CardData::default();
-        let (selected, SW_9000_OK) = self.send(&Command::select(&name))? else {
-            return Err(CardTrouble::NotAccepted);
-        };
-        card.take(&selected)?;
-        let options = self.ask(&Command::get_processing_options(&[0x83, 0x00]))?;
+        card.take(&self.select(profile)?)?;
+        if let Ok(list) = card.needed(TAG_9F38_PDOL) {
+            let list = Dol::parse(list).map_err(|_| CardTrouble::Unusable)?;
+            card.pdol_values = terminal.fill(&list);
+        }
+        let mut template = Vec::new();
+        put(&mut template, TAG_83_COMMAND_TEMPLATE, &card.pdol_values);
+        let options = self.ask(&Command::get_processing_options(&template))?;
         card.take(&options)?;
+        let joined = card.needed(TAG_80_RESPONSE_FORMAT_1).unwrap_or_default();
+        if let Some((aip, locator)) = joined.split_at_checked(2) {
+            let (aip, locator) = (aip.to_vec(), locator.to_vec());
+            card.objects.insert(TAG_82_AIP, aip);
+            card.objects.insert(TAG_94_AFL, locator);
+        }
         let locator = card.needed(TAG_94_AFL)?;
         for entry in afl::parse(locator).ok_or(CardTrouble::Unusable)? {
+            let covered = entry.first.saturating_add(entry.authenticated);
             for number in entry.first..=entry.last {
                 let record = self.ask(&Command::read_record(number, entry.sfi))?;
+                if number < covered {
+                    card.cover(entry.sfi, &record)?;
+                }
                 card.take(&record)?;
             }
         }
         Ok(card)
     }
 
-    /// Asks for the first cryptogram.
+    /// Selects the first application that card and terminal both have: at the contacts by trying, at a tap by the card's
+    /// directory. Gives the card's answer.
+    fn select(&mut self, profile: &TerminalProfile) -> Result<Vec<u8>, CardTrouble> {
+        let mut names: Vec<Vec<u8>> = profile.application_names().collect();
+        if self.interface == Interface::Contactless {
+            let directory = self.ask(&Command::select(NAME_PPSE))?;
+            let objects = tlv::parse_nested(&directory).map_err(|_| CardTrouble::Unusable)?;
+            let offers = |name: &Vec<u8>| {
+                let mut objects = objects.iter();
+                objects.any(|(_, object)| object.tag == TAG_4F_ADF_NAME && object.value == name)
+            };
+            names.retain(offers);
+        }
+        for name in names {
+            if let (selected, SW_9000_OK) = self.send(&Command::select(&name))? {
+                return Ok(selected);
+            }
+        }
+        Err(CardTrouble::NotAccepted)
+    }
+
+    /// Asks for the first cryptogram; with a key, inside a signature of that key (CDA).
     pub(super) fn first_ac(
         &mut self,
         card: &CardData,
         kind: CryptogramKind,
         terminal: &TerminalData,
+        signed_by: Option<&RsaPublicKey>,
     ) -> Result<Cryptogram, CardTrouble> {
-        self.generate_ac(card, TAG_8C_CDOL1, kind, terminal, None)
+        let list = Dol::parse(card.needed(TAG_8C_CDOL1)?).map_err(|_| CardTrouble::Unusable)?;
+        let values = terminal.fill(&list);
+        let Some(key) = signed_by else {
+            return Cryptogram::read(&self.ask(&Command::generate_ac(kind, &values))?);
+        };
+        let answer = self.ask(&Command::generate_ac_signed(kind, &values))?;
+        if !matches!(tlv::find(&answer, TAG_9F4B_SIGNED_DYNAMIC_DATA), Ok(Some(_))) {
+            // A card that declines doesn't sign.
+            return Cryptogram::read(&answer).and_then(|cryptogram| match cryptogram.kind {
+                CryptogramKind::Aac => Ok(cryptogram),
+                CryptogramKind::Arqc | CryptogramKind::Tc => Err(CardTrouble::NotAuthentic),
+            });
+        }
+        let told = [card.pdol_values.as_slice(), &values].concat();
+        let cryptogram = Cryptogram::read_signed(&answer, key, terminal.unpredictable_number, told)?;
+        let passed = "the card is authentic (CDA)";
+        self.trace.event(Party::Terminal, Party::Terminal, passed);
+        Ok(cryptogram)
     }
 
     /// Asks for the second cryptogram, with what the host answered.
@@ -158,32 +224,64 @@ impl<'c> CardReader<'c> {
         terminal: &TerminalData,
         response_code: [u8; 2],
     ) -> Result<Cryptogram, CardTrouble> {
-        self.generate_ac(card, TAG_8D_CDOL2, kind, terminal, Some(response_code))
+        let list = Dol::parse(card.needed(TAG_8D_CDOL2)?).map_err(|_| CardTrouble::Unusable)?;
+        let mut values = terminal.values();
+        values.insert(TAG_8A_AUTHORISATION_RESPONSE_CODE, response_code.to_vec());
+        let values = list.fill(|tag| values.get(&tag).map(Vec::as_slice));
+        Cryptogram::read(&self.ask(&Command::generate_ac(kind, &values))?)
+    }
+}
+
+impl Cryptogram {
+    /// Reads an answer in format 2 (template 77) or 1 (tag 80: 9F27, 9F36, 9F26, 9F10 joined).
+    fn read(answer: &[u8]) -> Result<Self, CardTrouble> {
+        let mut told = CardData::default();
+        told.take(answer)?;
+        if let Ok(joined) = told.needed(TAG_80_RESPONSE_FORMAT_1) {
+            let (&[cid, high, low], rest) = joined.split_first_chunk().ok_or(CardTrouble::Unusable)?;
+            let (&ac, iad) = rest.split_first_chunk().ok_or(CardTrouble::Unusable)?;
+            return Self::new(cid, [high, low], ac, iad);
+        }
+        let [cid] = told.exact(TAG_9F27_CID)?;
+        let ac = told.exact(TAG_9F26_APPLICATION_CRYPTOGRAM)?;
+        Self::new(cid, told.exact(TAG_9F36_ATC)?, ac, told.needed(TAG_9F10_IAD)?)
     }
 
-    fn generate_ac(
-        &mut self,
-        card: &CardData,
-        list: Tag,
-        kind: CryptogramKind,
-        terminal: &TerminalData,
-        response_code: Option<[u8; 2]>,
-    ) -> Result<Cryptogram, CardTrouble> {
-        let list = Dol::parse(card.needed(list)?).map_err(|_| CardTrouble::Unusable)?;
-        let mut values = terminal.values();
-        if let Some(response_code) = response_code {
-            values.insert(TAG_8A_AUTHORISATION_RESPONSE_CODE, response_code.to_vec());
+    /// Reads an answer whose cryptogram is inside the signature (EMV Book 2, 6.6.2). `told`: values of PDOL and CDOL1.
+    fn read_signed(
+        answer: &[u8],
+        key: &RsaPublicKey,
+        unpredictable_number: [u8; 4],
+        mut told: Vec<u8>,
+    ) -> Result<Self, CardTrouble> {
+        let mut card = CardData::default();
+        card.take(answer)?;
+        for (depth, object) in tlv::parse_nested(answer).map_err(|_| CardTrouble::Unusable)? {
+            if depth == 1 && object.tag != TAG_9F4B_SIGNED_DYNAMIC_DATA {
+                put(&mut told, object.tag, object.value);
+            }
         }
-        let values = list.fill(|tag| values.get(&tag).map(Vec::as_slice));
-        let mut answer = CardData::default();
-        answer.take(&self.ask(&Command::generate_ac(kind, &values))?)?;
-        let [cid] = answer.exact(TAG_9F27_CID)?;
-        Ok(Cryptogram {
+        let ([cid], signature) = (
+            card.exact(TAG_9F27_CID)?,
+            card.needed(TAG_9F4B_SIGNED_DYNAMIC_DATA)?,
+        );
+        let signed = verify_signed_cryptogram(key, signature, unpredictable_number, cid, &told);
+        let signed = signed.map_err(|_| CardTrouble::NotAuthentic)?;
+        Self::new(
+            cid,
+            card.exact(TAG_9F36_ATC)?,
+            signed.cryptogram,
+            card.needed(TAG_9F10_IAD)?,
+        )
+    }
+
+    fn new(cid: u8, atc: [u8; 2], ac: [u8; 8], iad: &[u8]) -> Result<Self, CardTrouble> {
+        Ok(Self {
             kind: CryptogramKind::from_cid(cid).ok_or(CardTrouble::Unusable)?,
             cid,
-            atc: answer.exact(TAG_9F36_ATC)?,
-            ac: answer.exact(TAG_9F26_APPLICATION_CRYPTOGRAM)?,
-            iad: answer.needed(TAG_9F10_IAD)?.to_vec(),
+            atc,
+            ac,
+            iad: iad.to_vec(),
         })
     }
 }
@@ -195,6 +293,31 @@ impl CardData {
             self.objects.insert(object.tag, object.value.to_vec());
         }
         Ok(())
+    }
+
+    /// Adds a record to what the certificate covers.
+    fn cover(&mut self, sfi: u8, record: &[u8]) -> Result<(), CardTrouble> {
+        let content = match tlv::find(record, TAG_70_RECORD_TEMPLATE) {
+            Ok(Some(content)) if sfi <= SFI_EMV_MAX => content,
+            Ok(Some(_)) => record,
+            Ok(None) | Err(_) => return Err(CardTrouble::Unusable),
+        };
+        self.authenticated.extend_from_slice(content);
+        Ok(())
+    }
+
+    /// What the card's certificate covers: the records, then the interchange profile where its tag list wants it.
+    pub(super) fn authenticated_data(&self) -> Result<Vec<u8>, CardTrouble> {
+        let mut out = self.authenticated.clone();
+        if self.needed(TAG_9F4A_SDA_TAG_LIST).is_ok() {
+            out.extend_from_slice(self.needed(TAG_82_AIP)?);
+        }
+        Ok(out)
+    }
+
+    /// The first byte of tag 82.
+    pub(super) fn interchange_profile(&self) -> Result<u8, CardTrouble> {
+        self.exact(TAG_82_AIP).map(|[first, _]| first)
     }
 
     pub(super) fn needed(&self, tag: Tag) -> Result<&[u8], CardTrouble> {
@@ -216,11 +339,12 @@ impl CardData {
 
     /// The account's fields of a request: DE2, DE14, DE23, and DE35 where the whole track 2 may travel.
     pub(super) fn put_account(&self, request: &mut Message) -> Result<(), CardTrouble> {
-        let [psn] = self.exact(TAG_5F34_PSN)?;
         let expiry = self.digits(TAG_5F24_EXPIRATION_DATE)?;
         request.put(2, self.digits(TAG_5A_PAN)?);
         request.put(14, expiry.get(..4).ok_or(CardTrouble::Unusable)?);
-        request.put(23, format!("0{psn:02X}"));
+        if let Ok([psn]) = self.exact(TAG_5F34_PSN) {
+            request.put(23, format!("0{psn:02X}"));
+        }
         request.put(35, self.digits(TAG_57_TRACK_2)?);
         Ok(())
     }
@@ -228,8 +352,7 @@ impl CardData {
     /// Whether it takes issuer authentication data by EXTERNAL AUTHENTICATE; else with the second cryptogram.
     pub(super) fn takes_external_authenticate(&self) -> Result<bool, CardTrouble> {
         const AIP_ISSUER_AUTHENTICATION: u8 = 0x04;
-        let [first, _] = self.exact(TAG_82_AIP)?;
-        Ok(first & AIP_ISSUER_AUTHENTICATION != 0)
+        Ok(self.interchange_profile()? & AIP_ISSUER_AUTHENTICATION != 0)
     }
 
     /// The account number, for a PIN block.
@@ -242,10 +365,10 @@ impl CardData {
         &self,
         terminal: &TerminalData,
         cryptogram: &Cryptogram,
-        merchant: &Merchant,
+        profile: &TerminalProfile,
         entry_mode: u8,
     ) -> Result<Vec<u8>, CardTrouble> {
-        let [psn] = self.exact(TAG_5F34_PSN)?;
+        let psn = self.exact(TAG_5F34_PSN).map(|[psn]| psn).ok();
         let field_55 = Field55 {
             cryptogram: cryptogram.ac,
             cid: cryptogram.cid,
@@ -261,8 +384,8 @@ impl CardData {
             aip: self.exact(TAG_82_AIP)?,
             terminal_country: terminal.country,
             cvm_results: Some(terminal.cvm_results),
-            terminal_type: Some(merchant.terminal_type),
-            psn: Some(psn),
+            terminal_type: Some(profile.type_code()),
+            psn,
             entry_mode: Some(entry_mode),
             script_results: None,
         };
@@ -271,47 +394,61 @@ impl CardData {
         put(
             &mut bytes,
             TAG_9F33_TERMINAL_CAPABILITIES,
-            &merchant.capabilities(),
+            &profile.capabilities(),
         );
         Ok(bytes)
     }
 }
 
 impl TerminalData {
-    /// What a terminal knows before it looks at the card. It never authenticates a card offline and has no floor limit.
-    pub(super) fn new(
-        merchant: &Merchant,
-        amount: u64,
-        transaction_type: u8,
-        tvr: Tvr,
-        cvm_results: CvmResults,
-    ) -> Self {
+    /// What a terminal knows before it looks at the card. `transaction_type`: tag 9C.
+    pub(super) fn new(profile: &TerminalProfile, amount: u64, transaction_type: u8) -> Self {
         let today = jiff::Zoned::now();
         let date = [
             today.year().rem_euclid(100),
             i16::from(today.month()),
             i16::from(today.day()),
         ];
+        let category: u16 = profile.category.parse().expect("four digits, checked when read");
         Self {
+            tvr: Tvr::default(),
+            cvm_results: NOTHING_VERIFIED,
+            dynamic_number: Vec::new(),
+            issuer_authentication: Vec::new(),
             amount,
             transaction_type,
-            tvr,
-            cvm_results,
-            issuer_authentication: Vec::new(),
             date: date.map(|part| {
                 let [byte] = bcd::<1>(u64::from(part.unsigned_abs()));
                 byte
             }),
-            country: bcd(merchant.country.into()),
-            currency: bcd(merchant.currency.into()),
+            country: bcd(profile.country.into()),
+            currency: bcd(profile.currency.into()),
             unpredictable_number: getrandom::u32()
                 .expect("the system gives random numbers")
                 .to_be_bytes(),
+            own: [
+                (TAG_9F15_MCC, bcd::<2>(category.into()).to_vec()),
+                (TAG_9F16_MERCHANT_ID, profile.merchant_id.clone().into_bytes()),
+                (TAG_9F1C_TERMINAL_ID, profile.terminal_id.clone().into_bytes()),
+                (TAG_9F33_TERMINAL_CAPABILITIES, profile.capabilities().to_vec()),
+                (TAG_9F35_TERMINAL_TYPE, vec![profile.type_code()]),
+            ],
         }
     }
 
+    /// Today, as tag 9A.
+    pub(super) fn date(&self) -> [u8; 3] {
+        self.date
+    }
+
+    /// The values that a list asks for, joined.
+    pub(super) fn fill(&self, list: &Dol) -> Vec<u8> {
+        let values = self.values();
+        list.fill(|tag| values.get(&tag).map(Vec::as_slice))
+    }
+
     fn values(&self) -> BTreeMap<Tag, Vec<u8>> {
-        BTreeMap::from([
+        let mut values = BTreeMap::from([
             (TAG_9F02_AMOUNT_AUTHORISED, bcd::<6>(self.amount).to_vec()),
             (TAG_9F03_AMOUNT_OTHER, vec![0; 6]),
             (TAG_9F1A_TERMINAL_COUNTRY, self.country.to_vec()),
@@ -319,11 +456,25 @@ impl TerminalData {
             (TAG_5F2A_TRANSACTION_CURRENCY, self.currency.to_vec()),
             (TAG_9A_TRANSACTION_DATE, self.date.to_vec()),
             (TAG_9C_TRANSACTION_TYPE, vec![self.transaction_type]),
+            (TAG_9F34_CVM_RESULTS, self.cvm_results.to_bytes().to_vec()),
             (TAG_9F37_UNPREDICTABLE_NUMBER, self.unpredictable_number.to_vec()),
+            (TAG_9F4C_ICC_DYNAMIC_NUMBER, self.dynamic_number.clone()),
             (
                 TAG_91_ISSUER_AUTHENTICATION_DATA,
                 self.issuer_authentication.clone(),
             ),
-        ])
+        ]);
+        values.extend(self.own.clone());
+        values
     }
 }
+
+/// 9F34 before, and where there is nothing to verify.
+pub(super) const NOTHING_VERIFIED: CvmResults = CvmResults {
+    rule: CvmRule {
+        method: CvmMethod::NotPerformed,
+        next_if_fails: false,
+        condition: 0,
+    },
+    outcome: CvmOutcome::Failed,
+};

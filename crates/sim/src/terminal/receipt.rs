@@ -1,9 +1,9 @@
 //! What a terminal displays and prints.
 
-use iso8583::response_code;
+use iso8583::response_code::{self, RESPONSE_00_APPROVED};
 
-use super::merchant::Merchant;
-use super::online::Deal;
+use super::deal::Deal;
+use super::profile::TerminalProfile;
 use super::reader::CardTrouble;
 use super::trace::last_four;
 use crate::acquirer::message::Message;
@@ -18,7 +18,7 @@ pub(super) enum ReceiptCvm {
 
 /// The printed lines of a transaction that went to the host.
 pub(super) fn lines(
-    merchant: &Merchant,
+    profile: &TerminalProfile,
     deal: Deal,
     request: &Message,
     answer: Option<&Message>,
@@ -29,13 +29,10 @@ pub(super) fn lines(
         let value = message.field(number).unwrap_or_default();
         String::from_utf8_lossy(value).into_owned()
     };
-    let mut lines = vec![
-        merchant.name.to_owned(),
-        format!("TERMINAL {}", text(request, 41)),
-    ];
+    let mut lines = vec![profile.name.clone(), format!("TERMINAL {}", text(request, 41))];
     lines.push(match deal {
-        Deal::Sale(amount) => format!("SALE {}", money(amount, merchant.currency)),
-        Deal::Cash(amount) => format!("CASH {}", money(amount, merchant.currency)),
+        Deal::Sale(amount) => format!("SALE {}", money(amount, profile.currency)),
+        Deal::Cash(amount) => format!("CASH {}", money(amount, profile.currency)),
         Deal::Balance => "BALANCE INQUIRY".to_owned(),
         Deal::PinChange => "PIN CHANGE".to_owned(),
         Deal::PinUnblock => "PIN UNLOCK".to_owned(),
@@ -56,13 +53,14 @@ pub(super) fn lines(
     lines
 }
 
-/// What the display says of the host's answer.
-pub(super) fn decision(deal: Deal, answer: &Message, approved: bool) -> Vec<String> {
-    let code = answer.field(39).unwrap_or_default();
+/// What the display says of the host's answer. `code`: DE39 as a code of 1987.
+pub(super) fn decision(deal: Deal, answer: &Message, code: Option<[u8; 2]>, approved: bool) -> Vec<String> {
     if !approved {
-        let reason = response_code::title(code).unwrap_or("declined");
+        let reason = code
+            .and_then(|code| response_code::title(&code))
+            .unwrap_or("declined");
         let shown = match code {
-            b"00" => "DECLINED BY CARD".to_owned(),
+            Some(RESPONSE_00_APPROVED) => "DECLINED BY CARD".to_owned(),
             _ => format!("DECLINED: {}", reason.to_uppercase()),
         };
         return vec![shown];
@@ -100,6 +98,7 @@ pub(super) fn trouble(trouble: CardTrouble) -> String {
         CardTrouble::Removed => "CARD REMOVED TOO EARLY".to_owned(),
         CardTrouble::Unusable => "CARD ERROR".to_owned(),
         CardTrouble::NotAccepted => "CARD NOT ACCEPTED".to_owned(),
+        CardTrouble::NotAuthentic => "CARD NOT AUTHENTIC".to_owned(),
     }
 }
 

@@ -15,8 +15,8 @@ use crate::acquirer::message::Message;
 
 const NOT_SHOWN: &str = "not shown";
 
-/// Fields that carry an account, a track or a PIN block.
-const HIDDEN_FIELDS: [u8; 6] = [34, 35, 36, 45, 52, 125];
+/// Fields that carry an account, a track or a PIN block; the new PIN's block has its place by the dialect.
+const HIDDEN_FIELDS: [u8; 5] = [34, 35, 36, 45, 52];
 
 /// The steps of one transaction so far.
 #[derive(Debug, Default)]
@@ -97,22 +97,28 @@ fn data_objects(bytes: &[u8]) -> Vec<(String, String)> {
 
 fn shown_field(number: u8, value: &[u8], dialect: &Dialect) -> String {
     let text = || String::from_utf8_lossy(value);
+    let places = dialect.places();
     match (number, dialect.field(number).map(|field| field.kind)) {
         (2, _) => last_four(&text()),
-        (39, _) => format!("{} {}", text(), response_code::title(value).unwrap_or_default()),
+        (39, _) => format!("{} {}", text(), response_code::title(value).unwrap_or_default())
+            .trim_end()
+            .to_owned(),
         (55, _) => format!("{} bytes", value.len()),
-        (number, _) if HIDDEN_FIELDS.contains(&number) => NOT_SHOWN.to_owned(),
-        (90, _) => masked_original(&text()),
+        (number, _) if HIDDEN_FIELDS.contains(&number) || places.new_pin == Some(number) => {
+            NOT_SHOWN.to_owned()
+        }
+        (number, _) if places.original_data == Some(number) => masked_original(&text()),
         (_, Some(Kind::B)) => HEXUPPER.encode(value),
         _ => text().into_owned(),
     }
 }
 
-/// DE90 in its parts: a run of 42 digits looks like an account number to whoever searches a log for one.
+/// Original data in parts of at most 11 digits: a longer run looks like an account number to whoever searches a log
+/// for one.
 fn masked_original(digits: &str) -> String {
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if [4, 10, 20, 31].contains(&place) {
+        if [4, 10, 20, 24, 31].contains(&place) {
             out.push(' ');
         }
         out.push(digit);

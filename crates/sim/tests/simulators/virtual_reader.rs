@@ -28,7 +28,7 @@ async fn a_reader_powers_the_card_asks_its_atr_and_sends_commands() {
     let card = tokio::spawn(async move {
         let folder = new_card(Some("1234"));
         let mut chip = folder.chip();
-        vpcd::serve(&mut chip, &address).await
+        vpcd::card::serve(&mut chip, &address).await
     });
     let (mut reader, _) = listener.accept().await.unwrap();
     assert_eq!(ask(&mut reader, &[4]).await, ATR);

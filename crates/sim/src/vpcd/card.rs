@@ -1,29 +1,12 @@
-//! The card in a virtual reader: the client side of the vpcd protocol of vsmartcard, so that any PC/SC program can use it.
-//!
-//! Over TCP, the reader speaks and the card answers. A message is a length of 2 bytes, big-endian, then the bytes.
-//!
-//! | length | bytes | meaning | answer |
-//! |---|---|---|---|
-//! | 1 | `00` | power off | none |
-//! | 1 | `01` | power on | none |
-//! | 1 | `02` | reset | none |
-//! | 1 | `04` | what is your ATR? | ATR |
-//! | 1 | other | nothing that vpcd sends | none |
-//! | other | a command APDU | | response APDU |
-//!
-//! The card is at its contacts. One connection is one reader, until it closes.
+//! The card in a virtual reader, so that any PC/SC program can use it.
 
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::{CONTROL_00_OFF, CONTROL_01_ON, CONTROL_02_RESET, CONTROL_04_ATR};
 use crate::card::chip::{ATR, Chip, Interface};
-
-const CONTROL_00_OFF: u8 = 0x00;
-const CONTROL_01_ON: u8 = 0x01;
-const CONTROL_02_RESET: u8 = 0x02;
-const CONTROL_04_ATR: u8 = 0x04;
 
 /// Puts the card into the reader at `HOST:PORT`, and serves it until the reader closes the connection.
 ///
