@@ -9,7 +9,7 @@
 //! | `programme` | id of a configured programme |
 //! | `role` | `basic` or `supplementary` |
 //! | `status` | `inactive`, `active` or `blocked` |
-//! | `pin` | `none`; `pvv:1:4021` (PVKI 1 to 6, Visa PVV); `ibm3624:1111` (IBM 3624 offset, 4 to 12 digits); `iso0:` and 16, or `iso4:` and 32 hexadecimal digits: the PIN block of that ISO 9564-1:2017 format under the zone key |
+//! | `pin` | `none`; `pvv:1:4021` (PVKI 1 to 6, Visa PVV); `ibm3624:1111` (IBM 3624 offset, 4 to 12 digits); `iso0:` or `iso3:` and 16, or `iso4:` and 32 hexadecimal digits: the PIN block of that ISO 9564-1:2017 format under the zone key |
 
 use cards::{CardRole, CardStatus, Expiry, Pan, ProgrammeId, Psn};
 use data_encoding::HEXUPPER_PERMISSIVE;
