@@ -109,7 +109,7 @@ impl HostLink {
     }
 
     /// Whether an upstream decides all, and the desk judges beside it.
-    fn is_dual_run(&self) -> bool {
+    pub(super) fn is_dual_run(&self) -> bool {
         self.inline.as_ref().is_some_and(Inline::is_dual_run)
     }
 

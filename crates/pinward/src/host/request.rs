@@ -56,10 +56,10 @@ pub(super) fn authorisation(
     Ok(AuthorisationRequest {
         message: identity::identify(message, &link.dialect).ok_or(Refused::FormatError { field: 11 })?,
         kind,
-        authority: if link.inline.is_some() {
-            Authority::Elsewhere
-        } else {
-            Authority::Here
+        authority: match &link.inline {
+            Some(_) if link.is_dual_run() => Authority::Compared,
+            Some(_) => Authority::Elsewhere,
+            None => Authority::Here,
         },
         pan,
         psn: optional(message, 23, card_sequence_number)?,
