@@ -199,6 +199,14 @@ impl Script {
         }
     }
 
+    /// What is under way proves nothing any more: its wishes wait again.
+    pub(crate) fn forget_sent(&mut self) {
+        (self.in_flight, self.csu_in_flight) = (None, None);
+        for wish in [&mut self.change, &mut self.unblock].into_iter().flatten() {
+            wish.carried_by = None;
+        }
+    }
+
     /// Gives stopped and expired wishes new attempts and a new term. Whether there were any.
     pub(crate) fn revive(&mut self, rules: &ScriptRules, now: Timestamp) -> bool {
         let mut revived = false;

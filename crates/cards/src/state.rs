@@ -144,7 +144,8 @@ impl CardState {
     }
 
     /// A PIN that another system has set takes the place of the host's. Whether that system told the chip isn't known
-    /// here, so the chip may have either from now on; where the new one can be sent, it waits for the chip (I7).
+    /// here, so the chip may have either from now on, and a report of a script need not be of ours; where the new PIN can
+    /// be sent, it waits for the chip (I7).
     pub fn set_elsewhere(
         &mut self,
         reference: PinReference,
@@ -158,6 +159,7 @@ impl CardState {
         };
         self.tries.new_version(tries_max);
         self.chip.may_become(self.host_chip_version());
+        self.script.forget_sent();
         self.script.revive(rules, now);
         self.script.change = self.sealed_host_pin().map(|_| Wish::new(rules, now));
     }
