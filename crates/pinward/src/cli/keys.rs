@@ -6,9 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use hsm::{
-    HsmError, HsmRefusal, Ibm3624Rule, KeyAdmin, KeyInfo, KeyName, KeyPurpose, ValidationDigits,
-};
+use hsm::{HsmError, HsmRefusal, Ibm3624Rule, KeyAdmin, KeyInfo, KeyName, KeyPurpose, ValidationDigits};
 use serde::Deserialize;
 use serde::de::value::{Error as NameError, StrDeserializer};
 use store::{AuditEvent, Store};

@@ -42,7 +42,7 @@ pub(super) async fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(),
     if arguments.json {
         return super::json(&report, out);
     }
-    Ok(tell(&report, now, out)?)
+    Ok(tell(&report, now, arguments.days, out)?)
 }
 
 async fn collect(desk: &Desk, now: Timestamp, days: u16) -> Result<Report, Failure> {
@@ -69,10 +69,14 @@ async fn collect(desk: &Desk, now: Timestamp, days: u16) -> Result<Report, Failu
     Ok(report)
 }
 
-fn tell(report: &Report, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+fn tell(report: &Report, now: Timestamp, days: u16, out: &mut dyn Write) -> io::Result<()> {
+    let how_long = match days {
+        0 => String::new(),
+        days => format!(", for {} or longer", super::days(days.into())),
+    };
     writeln!(
         out,
-        "{} of {} cards have a chip that isn't known to have the host's PIN.",
+        "{} of {} cards have a chip that isn't known to have the host's PIN{how_long}.",
         report.lagging.len(),
         report.looked_at
     )?;
@@ -88,7 +92,7 @@ fn tell(report: &Report, now: Timestamp, out: &mut dyn Write) -> io::Result<()> 
         let versions: Vec<String> = card.chip_versions.iter().map(version).collect();
         let waits = card.waits_since_ms.map_or_else(
             || "-".to_owned(),
-            |since| format!("{} days", (now.0 - since) / MS_PER_DAY),
+            |since| super::days((now.0 - since) / MS_PER_DAY),
         );
         let inserted = card.contact_last_ms.map_or_else(
             || "never".to_owned(),

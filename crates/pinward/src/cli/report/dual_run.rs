@@ -127,11 +127,13 @@ fn tell(report: &Report, days: u16, out: &mut dyn Write) -> io::Result<()> {
     let compared = report.agreed + report.differed;
     writeln!(
         out,
-        "{compared} PINs were judged by both in {days} days: {} alike, {} differently.",
-        report.agreed, report.differed
+        "{compared} PINs were judged by both in {}: {} alike, {} differently.",
+        super::days(days.into()),
+        report.agreed,
+        report.differed
     )?;
     if report.not_compared > 0 {
-        writeln!(out, "{} more were judged by one alone.", report.not_compared)?;
+        writeln!(out, "Judged by one alone: {}.", report.not_compared)?;
     }
     for difference in &report.differences {
         let shown: Vec<&str> = difference

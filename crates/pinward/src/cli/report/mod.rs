@@ -29,3 +29,10 @@ fn json(report: &impl serde::Serialize, out: &mut dyn Write) -> Result<(), Failu
     writeln!(out, "{text}")?;
     Ok(())
 }
+
+fn days(count: i64) -> String {
+    match count {
+        1 => "1 day".to_owned(),
+        count => format!("{count} days"),
+    }
+}
