@@ -132,6 +132,9 @@ impl Entry {
             (Some(amount), true) => minor_units(amount).map(drop).map_err(LineError::Amount)?,
             (None, false) => {}
         }
+        for source in [line.pin_source(), line.new_pin_source()] {
+            source.is_told()?;
+        }
         Ok(Self::Transaction(Box::new(line)))
     }
 }
@@ -187,23 +190,11 @@ impl Line {
     }
 
     pub(super) fn pins(&self, chip: &Chip, beside: &Path) -> Result<Vec<Pin>, LineError> {
-        let source = Source {
-            given: &self.pin.0,
-            from: self.pin_from.as_deref(),
-            member: "pin_from",
-            place: "pin",
-        };
-        source.pins(chip, beside)
+        self.pin_source().pins(chip, beside)
     }
 
     pub(super) fn new_pin(&self, chip: &Chip, beside: &Path) -> Result<Option<Pin>, LineError> {
-        let source = Source {
-            given: &self.new_pin.0,
-            from: self.new_pin_from.as_deref(),
-            member: "new_pin_from",
-            place: "new_pin",
-        };
-        let new_pin = source.pins(chip, beside)?.into_iter().next();
+        let new_pin = self.new_pin_source().pins(chip, beside)?.into_iter().next();
         match (&new_pin, self.act) {
             (None, Act::ChangePin) => Err(LineError::Member("new_pin: this act needs one")),
             _ => Ok(new_pin),
@@ -234,6 +225,24 @@ impl Line {
         })
     }
 
+    fn pin_source(&self) -> Source<'_> {
+        Source {
+            given: &self.pin.0,
+            from: self.pin_from.as_deref(),
+            member: "pin_from",
+            place: "pin",
+        }
+    }
+
+    fn new_pin_source(&self) -> Source<'_> {
+        Source {
+            given: &self.new_pin.0,
+            from: self.new_pin_from.as_deref(),
+            member: "new_pin_from",
+            place: "new_pin",
+        }
+    }
+
     /// What is done, for people.
     pub(super) fn title(&self) -> String {
         let act = serde_json::to_value(self.act).unwrap_or_default();
@@ -262,15 +271,20 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Refuses a recorded line that nobody filled in.
+    fn is_told(&self) -> Result<(), LineError> {
+        if self.given.is_empty() && self.from == Some(FROM_MISSING) {
+            let (member, place) = (self.member, self.place);
+            return Err(LineError::PinMissing { member, place });
+        }
+        Ok(())
+    }
+
     fn pins(&self, chip: &Chip, beside: &Path) -> Result<Vec<Pin>, LineError> {
         let held = chip.state().pin.as_ref();
         match self.from {
             _ if !self.given.is_empty() => Ok(self.given.to_vec()),
             None => Ok(Vec::new()),
-            Some(FROM_MISSING) => Err(LineError::PinMissing {
-                member: self.member,
-                place: self.place,
-            }),
             Some(FROM_CARD) => Ok(held.cloned().into_iter().collect()),
             Some(FROM_RANDOM) => Ok(random_pin(held).into_iter().collect()),
             Some(file) => {

@@ -169,7 +169,9 @@ fn offline_pin(
         if matches!(status, SW_6983_PIN_BLOCKED | SW_6984_REFERENCE_INVALIDATED) {
             return Ok(blocked);
         }
-        let tries_left = status.tries_left().ok_or(CardTrouble::Unusable)?;
+        let Some(tries_left) = status.tries_left() else {
+            return Ok(Tried::Failed(None));
+        };
         verified.tries_left = Some(tries_left);
         verified.display.push(super::receipt::wrong_pin(tries_left));
         if tries_left == 0 {

@@ -3,6 +3,7 @@
 
 mod bureau;
 mod card;
+mod foreign_cards;
 mod host;
 mod issuer;
 mod offline_auth;
@@ -10,7 +11,9 @@ mod profile_card;
 mod profiles;
 mod published_cards;
 mod reader;
+mod replay;
 mod tearing;
+mod terminal_profiles;
 mod terminals;
 mod truncated;
 mod virtual_reader;
