@@ -89,3 +89,52 @@ pub async fn compare(
     desk.store.append_audit(vec![event]).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authorise::Checked;
+
+    fn check(pin: PinCheck, decision: Decision, expected: Verdict) {
+        let answer = AuthorisationAnswer {
+            checked: Checked {
+                pin,
+                ..Checked::default()
+            },
+            ..AuthorisationAnswer::declined(decision)
+        };
+        assert_eq!(Verdict::ours(&answer), expected, "{pin:?} {decision:?}");
+    }
+
+    #[test]
+    fn the_pin_is_told_apart_from_what_else_the_request_is_declined_for() {
+        check(PinCheck::Match, Decision::Approved, Verdict::Match);
+        check(PinCheck::Match, Decision::FraudSuspected, Verdict::Match);
+        check(PinCheck::NoMatch, Decision::IncorrectPin, Verdict::NoMatch);
+        check(PinCheck::NoReference, Decision::PinNotSet, Verdict::NoReference);
+        check(
+            PinCheck::Unreadable,
+            Decision::PinBlockUnreadable,
+            Verdict::Unreadable,
+        );
+        let not_compared = [
+            (Decision::PinTriesExceeded, Verdict::Locked),
+            (Decision::UnknownCard, Verdict::NoReference),
+            (Decision::KeyMissing, Verdict::NotTold),
+            (Decision::CryptogramInvalid, Verdict::NotTold),
+            (Decision::Approved, Verdict::NotTold),
+        ];
+        for (decision, expected) in not_compared {
+            check(PinCheck::NotCompared, decision, expected);
+        }
+    }
+
+    #[test]
+    fn two_verdicts_are_compared_only_where_both_are_told() {
+        assert_eq!(Verdict::Match.agrees(Verdict::Match), Some(true));
+        assert_eq!(Verdict::Match.agrees(Verdict::NoMatch), Some(false));
+        assert_eq!(Verdict::NoMatch.agrees(Verdict::Locked), Some(false));
+        assert_eq!(Verdict::Match.agrees(Verdict::NotTold), None);
+        assert_eq!(Verdict::NotTold.agrees(Verdict::NotTold), None);
+    }
+}
