@@ -474,25 +474,44 @@ async fn a_blocked_card_gets_no_plastic_but_a_new_number() {
     assert_ne!(again, row);
 }
 
+/// Pairs of acts that race; some may come one after the other all the same.
+const RACES: u32 = 12;
+
 #[tokio::test]
-async fn of_acts_at_the_same_moment_one_is_told_to_try_again() {
+async fn of_acts_at_the_same_moment_one_is_told_to_try_again_and_leaves_nothing() {
     let directory = TempDir::new().unwrap();
-    let (bank, cards) = Bank::found(directory.path(), keeps_always(), 1, PIN).await;
-    let card = &cards[0];
-    let number = free_pan();
-    let (first, second) = tokio::join!(
-        reissue_card(&bank.desk, longer(card), NOW),
-        reissue_card(&bank.desk, replacement(card, &number), NOW)
-    );
-    let refused =
-        |outcome: &Result<_, _>| matches!(outcome, Err(ReissueError::Refused(ReissueRefusal::TryAgain)));
-    let both = [refused(&first), refused(&second)];
-    assert_eq!(both.iter().filter(|refused| **refused).count(), 1, "{both:?}");
-    let key = bank.desk.hsm.card_keys(vec![number]).await.unwrap()[0];
-    let is_there = bank.desk.store.card(key.row).await.unwrap().is_some();
-    assert_eq!(is_there, !both[1], "a loser leaves no new card");
-    let blocked = bank.state(card).await.status == CardStatus::Blocked;
-    assert_eq!(blocked, !both[1]);
+    let (bank, cards) = Bank::found(directory.path(), keeps_always(), RACES, PIN).await;
+    let mut told = 0;
+    for (race, card) in cards.iter().enumerate() {
+        let number = numbered(race);
+        let (reissued, replaced) = tokio::join!(
+            reissue_card(&bank.desk, longer(card), NOW),
+            reissue_card(&bank.desk, replacement(card, &number), NOW)
+        );
+        let key = bank.desk.hsm.card_keys(vec![number]).await.unwrap()[0];
+        let is_there = bank.desk.store.card(key.row).await.unwrap().is_some();
+        assert_eq!(is_there, replaced.is_ok(), "a loser leaves no new card");
+        let state = bank.state(card).await;
+        assert_eq!(state.status == CardStatus::Blocked, replaced.is_ok());
+        let written = u64::from(reissued.is_ok()) + u64::from(replaced.is_ok());
+        assert_eq!(state.version, 1 + written);
+        for outcome in [reissued, replaced] {
+            match outcome {
+                Err(ReissueError::Refused(ReissueRefusal::TryAgain)) => told += 1,
+                Ok(_) | Err(ReissueError::Refused(ReissueRefusal::CardBlocked)) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert!(told > 0, "no pair met");
+}
+
+/// A number that no card of the bank has.
+fn numbered(number: usize) -> Pan {
+    let with = |digit: u8| Pan::parse(&format!("999901{number:09}{digit}")).ok();
+    (0..10)
+        .find_map(with)
+        .expect("one of ten digits is the check digit")
 }
 
 #[tokio::test]
@@ -574,6 +593,24 @@ async fn a_stopped_wish_is_sent_again_when_an_operator_says_so() {
     let request = bank.request(card, CardEntry::Contact, Some(presented.field_55));
     let answer = bank.decide(&request).await;
     assert!(script(&answer.chip.unwrap()).is_some());
+}
+
+#[tokio::test]
+async fn a_forged_record_gets_no_plastic_and_no_script() {
+    let directory = TempDir::new().unwrap();
+    let (bank, cards) = Bank::found(directory.path(), keeps_always(), 1, PIN).await;
+    let card = &cards[0];
+    bank.change_in_portal(card, PIN, NEW_PIN).await;
+    forge(&bank, card).await;
+    for plastic in [longer(card), replacement(card, &free_pan())] {
+        let refused = reissue_card(&bank.desk, plastic, NOW).await;
+        assert!(
+            matches!(refused, Err(ReissueError::Fault(Fault::CardTampered(row))) if row == card.row),
+            "{refused:?}"
+        );
+    }
+    let resent = resend_script(&bank.desk, card.row, "operator:7".into(), NOW).await;
+    assert!(matches!(resent, Err(ActError::Fault(Fault::CardTampered(_)))));
 }
 
 #[tokio::test]

@@ -186,6 +186,25 @@ async fn the_file_wins_over_a_pin_set_here_and_brings_full_tries_and_a_record() 
 }
 
 #[tokio::test]
+async fn a_card_that_changes_at_the_same_moment_keeps_its_pin_and_is_counted() {
+    const RACES: u32 = 12;
+    let directory = TempDir::new().unwrap();
+    let (bank, cards) = Bank::found(directory.path(), rules(), RACES, PIN).await;
+    let mut moved = 0;
+    for card in &cards {
+        let (first, second) = tokio::join!(
+            renew(&bank, card, block(card, NEW_PIN)),
+            renew(&bank, card, block(card, OTHER_PIN))
+        );
+        let versions = 1 + first.renewed + second.renewed;
+        assert_eq!(u64::from(bank.state(card).await.host.version), versions);
+        assert_eq!(versions + first.moved + second.moved, 3);
+        moved += first.moved + second.moved;
+    }
+    assert!(moved > 0, "no pair met");
+}
+
+#[tokio::test]
 async fn an_import_alone_leaves_the_pin_as_it_is() {
     let directory = TempDir::new().unwrap();
     let (bank, cards) = Bank::found(directory.path(), rules(), 1, PIN).await;
