@@ -10,6 +10,8 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use common::{Installation, Wishes};
 use hsm::{KeyAdmin, KeyName, KeyPurpose};
@@ -261,4 +263,73 @@ async fn an_acquirer_with_another_mac_key_is_refused_and_refuses_the_answer() {
     let request = Installation::balance_inquiry_over(&acquirer, &installation.cards[0], PIN, 3);
     let answer = acquirer.exchange(&request).await.unwrap();
     assert_eq!(answer.response_code().as_deref(), Some("00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_command_line_a_recorded_transaction_runs_again_and_a_log_holds_no_pin() {
+    let installation = start().await;
+    drop(installation.chip(&installation.cards[0]).await);
+    ROWS[3].acquirer(&installation).await;
+    let card = format!("{}.perso.json", installation.cards[0].row);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pinward"));
+        command
+            .current_dir(&installation.bureau)
+            .arg("sim")
+            .args(arguments);
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let acquirer = ["--acquirer", "acquirer-of-row.json"];
+    let pay = [
+        "pos",
+        "--card",
+        &card,
+        "--amount",
+        "5",
+        "--pin",
+        PIN,
+        "--record",
+        "log.jsonl",
+    ];
+    let cash = [
+        "atm",
+        "--card",
+        &card,
+        "--amount",
+        "5",
+        "--pin",
+        PIN,
+        "--record",
+        "log.jsonl",
+    ];
+    for transaction in [pay, cash] {
+        let (code, said) = run(&[&transaction[..], &acquirer].concat());
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let log = installation.bureau.join("log.jsonl");
+    let recorded = fs::read_to_string(&log).unwrap();
+    assert!(!recorded.contains(PIN), "{recorded}");
+    let replay = ["replay", "log.jsonl"];
+    let (code, said) = run(&[&replay[..], &acquirer].concat());
+    assert_eq!(
+        (code, said.lines().last()),
+        (Some(0), Some("2 as expected, 0 not")),
+        "{said}"
+    );
+    expect_otherwise(&log, &recorded);
+    let (code, said) = run(&[&replay[..], &acquirer].concat());
+    assert_eq!(
+        (code, said.lines().last()),
+        (Some(1), Some("1 as expected, 1 not")),
+        "{said}"
+    );
+}
+
+/// Has the first line of a log expect another code.
+fn expect_otherwise(log: &Path, recorded: &str) {
+    let changed = recorded.replacen("\"response_code\":\"000\"", "\"response_code\":\"100\"", 1);
+    assert_ne!(changed, recorded);
+    fs::write(log, changed).unwrap();
 }

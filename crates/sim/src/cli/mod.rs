@@ -93,7 +93,7 @@ pub enum SimCommand {
     #[command(after_long_help = REPLAY_HELP)]
     Replay {
         /// The log, JSON lines, as --record writes it
-        log: PathBuf,
+        file: PathBuf,
         /// The acquirer's file: host, dialect and keys
         #[arg(long, value_name = "FILE")]
         acquirer: PathBuf,
@@ -196,9 +196,9 @@ async fn run_command(command: SimCommand) -> Result<ExitCode, Failure> {
         SimCommand::Tap(options) => transaction::tap(options).await,
         SimCommand::Shop(options) => transaction::shop(options).await,
         SimCommand::Terminal(options) => transaction::terminal(options).await,
-        SimCommand::Replay { log, acquirer, json } => {
+        SimCommand::Replay { file, acquirer, json } => {
             let acquirer = Acquirer::open(&acquirer).map_err(Failure::usage)?;
-            let replayed = replay::run(&log, &acquirer).await.map_err(Failure::usage)?;
+            let replayed = replay::run(&file, &acquirer).await.map_err(Failure::usage)?;
             print_replay(&replayed, json)
         }
         SimCommand::Sandbox(options) => sandbox::run(options)

@@ -32,6 +32,8 @@ pub struct PosOptions {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
+    recording: Recording,
+    #[command(flatten)]
     faults: FaultFlags,
 }
 
@@ -47,6 +49,8 @@ pub struct AtmOptions {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
+    recording: Recording,
+    #[command(flatten)]
     faults: FaultFlags,
 }
 
@@ -60,6 +64,8 @@ pub struct TapOptions {
     amount: u64,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    recording: Recording,
     /// The host's answer is lost on its way
     #[arg(long)]
     lose_answer: bool,
@@ -75,6 +81,8 @@ pub struct ShopOptions {
     amount: u64,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    recording: Recording,
 }
 
 /// Options of `pinward sim terminal`.
@@ -85,7 +93,6 @@ pub struct TerminalOptions {
     listen: String,
     #[command(flatten)]
     keyed: KeyedPins,
-    /// At a cash machine: what is wanted; at others, --amount alone
     #[command(flatten)]
     wish: CashMachineWish,
     #[command(flatten)]
@@ -143,6 +150,11 @@ pub struct Place {
     /// Print outcome and trace as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Where the transaction is written down.
+#[derive(Args, Debug)]
+pub struct Recording {
     /// Append the transaction, without PINs, to a log for `pinward sim replay`
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -175,7 +187,7 @@ pub(super) async fn pos(options: PosOptions) -> Result<ExitCode, Failure> {
         new_pin: None,
         faults: options.faults.faults(),
     };
-    run(&order, &options.card, &options.place).await
+    run(&order, &options.card, &options.place, &options.recording).await
 }
 
 pub(super) async fn atm(options: AtmOptions) -> Result<ExitCode, Failure> {
@@ -194,7 +206,7 @@ pub(super) async fn atm(options: AtmOptions) -> Result<ExitCode, Failure> {
         new_pin: options.wish.new_pin.as_ref(),
         faults: options.faults.faults(),
     };
-    run(&order, &options.card, &options.place).await
+    run(&order, &options.card, &options.place, &options.recording).await
 }
 
 pub(super) async fn tap(options: TapOptions) -> Result<ExitCode, Failure> {
@@ -209,7 +221,7 @@ pub(super) async fn tap(options: TapOptions) -> Result<ExitCode, Failure> {
             pull_card: None,
         },
     };
-    run(&order, &options.card, &options.place).await
+    run(&order, &options.card, &options.place, &options.recording).await
 }
 
 pub(super) async fn shop(options: ShopOptions) -> Result<ExitCode, Failure> {
@@ -221,17 +233,12 @@ pub(super) async fn shop(options: ShopOptions) -> Result<ExitCode, Failure> {
         new_pin: None,
         faults: Faults::default(),
     };
-    run(&order, &options.card, &options.place).await
+    run(&order, &options.card, &options.place, &options.recording).await
 }
 
 /// Waits for one card, and runs one transaction with it.
 pub(super) async fn terminal(options: TerminalOptions) -> Result<ExitCode, Failure> {
     let place = &options.place;
-    if place.record.is_some() {
-        return Err(Failure::usage(
-            "--record: a log is of cards with files, and this card comes from elsewhere",
-        ));
-    }
     let named = place.terminal.as_deref().unwrap_or("corner-shop");
     let profile = TerminalProfile::open(named).map_err(Failure::usage)?;
     let act = if profile.is_cash_machine() {
@@ -260,11 +267,16 @@ pub(super) async fn terminal(options: TerminalOptions) -> Result<ExitCode, Failu
     print_journey(&journey, place.json)
 }
 
-async fn run(order: &Order<'_>, card: &CardFiles, place: &Place) -> Result<ExitCode, Failure> {
+async fn run(
+    order: &Order<'_>,
+    card: &CardFiles,
+    place: &Place,
+    recording: &Recording,
+) -> Result<ExitCode, Failure> {
     let (mut chip, acquirer) = (card.open()?, place.open()?);
     let held = chip.state().pin.clone();
     let journey = order.run(&mut chip, &acquirer).await;
-    if let Some(log) = &place.record {
+    if let Some(log) = &recording.record {
         record(order, card, place, held.as_ref(), &journey, log)?;
     }
     print_journey(&journey, place.json)
