@@ -2,7 +2,7 @@
 
 use cards::{PinReference, Timestamp};
 use hsm::{CheckRequest, PinVerdict, StateToSeal, ZonePin};
-use store::{AuditEvent, Commit, CommitOutcome, NewState};
+use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, NewState};
 
 use crate::desk::OpenCard;
 use crate::import::{CHUNK_LEN, NewCard, NewCardPin, references};
@@ -91,6 +91,19 @@ impl Pair<'_> {
             _ => None,
         }
     }
+
+    /// What is under way to the chip: its end will never be known.
+    fn forgotten(&self, now: Timestamp) -> Vec<AttemptWrite> {
+        let script = &self.card.state.script;
+        let sent = [script.in_flight, script.csu_in_flight].into_iter().flatten();
+        sent.map(|sent| AttemptWrite::Resolved {
+            attempt: sent.attempt,
+            outcome: "unknown",
+            evidence: "another system set the PIN meanwhile".to_owned(),
+            at: now,
+        })
+        .collect()
+    }
 }
 
 async fn commits(desk: &Desk, pairs: &[Pair<'_>], actor: &str, now: Timestamp) -> Result<Vec<Commit>, Fault> {
@@ -131,7 +144,7 @@ async fn commits(desk: &Desk, pairs: &[Pair<'_>], actor: &str, now: Timestamp) -
                 actor: actor.to_owned(),
                 detail: format!(r#"{{"pin_version":{}}}"#, state.host.version),
             }],
-            attempts: Vec::new(),
+            attempts: pair.forgotten(now),
             notices: Vec::new(),
         });
     Ok(commits.collect())

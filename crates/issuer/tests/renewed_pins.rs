@@ -120,6 +120,8 @@ async fn a_report_of_the_other_systems_script_is_not_taken_for_ours() {
     bank.decide(&request).await;
     assert!(bank.state(card).await.script.in_flight.is_some());
     renew(&bank, card, block(card, OTHER_PIN)).await;
+    let attempts = bank.desk.store.attempts(card.row).await.unwrap();
+    assert_eq!(attempts[0].outcome, "unknown");
     (chip.pin, chip.script_commands) = (OTHER_PIN.to_owned(), 1);
 
     insert(&bank, card, &mut chip).await;
