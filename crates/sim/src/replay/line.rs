@@ -85,9 +85,8 @@ pub struct Expected {
 /// Why a line can't be run. Quotes nothing that may be a PIN.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// serde's own words quote values, so they are told without.
-    #[error("not a JSON object of a log: unknown, missing or wrong member near column {0}")]
-    Json(usize),
+    #[error("not a line of a log: {0}")]
+    Json(String),
     #[error("{0}")]
     Member(&'static str),
     #[error("amount: {0}")]
@@ -113,6 +112,21 @@ pub enum LineError {
     Terminal(#[from] TerminalError),
 }
 
+impl LineError {
+    /// serde's own words quote values, which may be PINs: they are told only where they are about names.
+    fn json(error: serde_json::Error) -> Self {
+        let told = error.to_string();
+        let about_names = ["unknown field", "missing field", REFUSED_PIN];
+        if about_names.iter().any(|words| told.starts_with(words)) {
+            return Self::Json(told);
+        }
+        Self::Json(format!(
+            "wrong JSON, or a wrong value, before column {}",
+            error.column()
+        ))
+    }
+}
+
 /// PINs of a line: read, never written.
 #[derive(Default)]
 struct KeyedPins(Vec<Pin>);
@@ -120,12 +134,11 @@ struct KeyedPins(Vec<Pin>);
 impl Entry {
     /// Reads a line. Refuses unknown members, and what isn't as the table of [`super`] says.
     pub fn parse(text: &str) -> Result<Self, LineError> {
-        let wrong = |error: serde_json::Error| LineError::Json(error.column());
-        let members: Value = serde_json::from_str(text).map_err(wrong)?;
+        let members: Value = serde_json::from_str(text).map_err(LineError::json)?;
         if members.get("raw").is_some() {
-            return Ok(Self::Raw(serde_json::from_str(text).map_err(wrong)?));
+            return Ok(Self::Raw(serde_json::from_str(text).map_err(LineError::json)?));
         }
-        let line: Line = serde_json::from_str(text).map_err(wrong)?;
+        let line: Line = serde_json::from_str(text).map_err(LineError::json)?;
         match (&line.amount, line.act.has_amount()) {
             (None, true) => return Err(LineError::Member("amount: this act needs one")),
             (Some(_), false) => return Err(LineError::Member("amount: this act has none")),

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use data_encoding::HEXUPPER;
 use emv::apdu::{Command, Response};
 use emv::show;
-use emv::tags::TAG_5A_PAN;
+use emv::tags::{TAG_5A_PAN, TAG_9F46_ICC_CERTIFICATE};
 use iso8583::dialect::{Dialect, Kind};
 use iso8583::response_code;
 
@@ -86,6 +86,8 @@ fn data_objects(bytes: &[u8]) -> Vec<(String, String)> {
     let pan = emv::tlv::find(bytes, TAG_5A_PAN).ok().flatten();
     let shown = |line: show::Line| {
         let value = match pan {
+            // Whoever has the issuer's public key reads the account in it.
+            _ if line.tag == TAG_9F46_ICC_CERTIFICATE => NOT_SHOWN.to_owned(),
             Some(pan) if line.tag == TAG_5A_PAN => last_four(HEXUPPER.encode(pan).trim_end_matches('F')),
             _ => line.value,
         };

@@ -129,15 +129,20 @@ async fn a_line_that_cannot_be_run_is_named_and_not_quoted() {
     for (line, wanted) in [
         (
             r#"{"act": "pay", "card": "c", "amount": "1", "pin": 7391}"#,
-            "line 1: not a JSON object of a log",
+            "line 1: not a line of a log: a PIN has",
         ),
         (
             r#"{"act": "pay", "card": "c", "amount": "1", "pin": "739"}"#,
-            "line 1: not a JSON object of a log",
+            "line 1: not a line of a log: a PIN has",
         ),
         (r#"{"act": "pay", "card": "c", "pin": "7391"}"#, "amount"),
         (r#"{"act": "balance", "card": "c", "amount": "1"}"#, "amount"),
-        (r#"{"act": "dance", "card": "7391"}"#, "line 1"),
+        (r#"{"act": "dance", "card": "7391"}"#, "wrong value"),
+        (
+            r#"{"act": "tap", "card": "c", "amount": "1", "pn": "7391"}"#,
+            "unknown field `pn`",
+        ),
+        (r#"{"act": "tap", "amount": "1"}"#, "missing field `card`"),
         (
             r#"{"act": "change_pin", "card": "card.perso.json", "pin": "7391"}"#,
             "new_pin",

@@ -85,8 +85,12 @@ async fn a_shop_enciphers_the_pin_and_takes_the_cryptogram_inside_a_signature() 
     assert_eq!(told.tvr, Tvr::default().with(TvrBit::FloorLimitExceeded));
     assert_eq!(told.method, CvmMethod::EncipheredPinOffline);
     assert!(told.verified_by_chip);
-    let json = serde_json::to_string(&journey).unwrap();
-    assert!(!json.contains("7391"));
+    let json = serde_json::to_string(&journey.trace).unwrap();
+    assert!(!json.contains("7391FF"));
+    // The account can be read in the card's certificate.
+    let certificate = journey.trace.iter().flat_map(|step| &step.lines);
+    let mut certificate = certificate.filter(|(label, _)| label.contains("9F46"));
+    assert_eq!(certificate.next().unwrap().1, "not shown");
 }
 
 #[tokio::test]
