@@ -1,17 +1,19 @@
-//! What a host that speaks JSON tells about an authorisation afterwards: how it ended, what the terminal claims of its script, and what
-//! the chip signed. The act behind `POST /v1/chip/results`.
+//! What is told about an authorisation afterwards: how it ended, what the terminal claims of its script, and what the
+//! chip signed. The act behind `POST /v1/chip/results`, and behind reversals, which tell the first two.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
-use cards::{Pan, Resolution, ScriptSent, Timestamp};
+use cards::{CardRef, CardState, Pan, Resolution, ScriptSent, Timestamp};
 use hsm::CheckRequest;
 use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, MessageRecord, StoreFault};
 
 use crate::authorise::chip_data::{ChipData, Unusable};
 use crate::authorise::{AuthorisationAnswer, CardEntry, Decision, MessageIdentity, RequestKind};
-use crate::chip_report::{attempt_detail, reported_attempt, resolution_attempt, resolution_audit};
+use crate::chip_report::{
+    attempt_detail, proof_notices, reported_attempt, resolution_attempt, resolution_audit,
+};
 use crate::desk::OpenCard;
+use crate::refusal::only_fault;
 use crate::{Desk, Fault};
 
 /// How often the results are tried anew because their card changed under them.
@@ -55,12 +57,29 @@ pub enum ChipResultsOutcome {
     DuplicateDiffers,
 }
 
+/// Which message tells it.
+#[derive(Clone, Copy)]
+pub(crate) enum ToldIn {
+    Results,
+    Reversal,
+}
+
 /// Takes results in. The chip's valid cryptogram resolves script attempts, also late; a claim of the terminal is
 /// recorded as "reported" and resolves nothing; a reversal leaves the script of that authorisation unknown, and has it
 /// declined where it hasn't arrived yet. The online PIN is never touched.
 pub async fn take_chip_results(
     desk: &Desk,
     results: &ChipResults,
+    now: Timestamp,
+) -> Result<ChipResultsOutcome, Fault> {
+    take_in(desk, results, ToldIn::Results, now).await
+}
+
+/// The same, whichever message tells it.
+pub(crate) async fn take_in(
+    desk: &Desk,
+    results: &ChipResults,
+    told_in: ToldIn,
     now: Timestamp,
 ) -> Result<ChipResultsOutcome, Fault> {
     let keys = desk.hsm.card_keys(vec![results.pan.clone()]).await?;
@@ -75,8 +94,13 @@ pub async fn take_chip_results(
         let card = desk.open(record)?;
         let heard = hear(desk, &card, results).await?;
         let cryptogram_valid = heard.cryptogram_valid;
-        let atc = original.and_then(|answer| answer.atc);
-        let commit = commit(desk, &card, results, atc, heard, now).await?;
+        let told = Told {
+            results,
+            told_in,
+            original,
+            heard,
+        };
+        let commit = commit(desk, &card, &told, now).await?;
         let outcomes = desk.store.commit(vec![commit]).await?;
         match outcomes.into_iter().next().expect("one outcome for one commit") {
             CommitOutcome::Done { .. } => return Ok(ChipResultsOutcome::Accepted { cryptogram_valid }),
@@ -91,7 +115,7 @@ pub async fn take_chip_results(
         }
     }
     Err(Fault::Store(StoreFault(
-        "the card kept changing under chip results".to_owned(),
+        "the card kept changing under what was told of its transaction".to_owned(),
     )))
 }
 
@@ -111,11 +135,23 @@ struct Heard {
     cryptogram_valid: Option<bool>,
 }
 
-impl Heard {
-    fn proved(&self) -> Option<&ChipData> {
-        let chip = self.chip.as_ref().ok()?.as_ref();
-        chip.filter(|_| self.cryptogram_valid == Some(true))
-    }
+/// Everything that is known of a transaction once its results are heard.
+struct Told<'a> {
+    results: &'a ChipResults,
+    told_in: ToldIn,
+    /// The answer that the transaction got.
+    original: Option<AuthorisationAnswer>,
+    heard: Heard,
+}
+
+/// What the results change about script attempts.
+struct Turn {
+    /// Ended by the chip's own word.
+    resolutions: Vec<Resolution>,
+    /// The transaction's own attempt, still open: the one that a terminal's claim is about.
+    claimed: Option<ScriptSent>,
+    /// Left unknown by the reversal.
+    doubtful: Option<ScriptSent>,
 }
 
 /// Has the HSM check the card's record and the cryptogram, if there is one.
@@ -145,116 +181,129 @@ async fn hear(desk: &Desk, card: &OpenCard<'_>, results: &ChipResults) -> Result
     })
 }
 
-async fn commit(
-    desk: &Desk,
-    card: &OpenCard<'_>,
-    results: &ChipResults,
-    atc: Option<u16>,
-    heard: Heard,
-    now: Timestamp,
-) -> Result<Commit, Fault> {
+async fn commit(desk: &Desk, card: &OpenCard<'_>, told: &Told<'_>, now: Timestamp) -> Result<Commit, Fault> {
     let mut next = card.state.next();
-    let rules = card.programme.script_rules();
-    let resolutions = heard.proved().map_or_else(Vec::new, |chip| {
-        next.chip_spoke(chip.evidence(false), &rules, now)
-    });
-    let claimed_about = next.script.in_flight.filter(|sent| atc == Some(sent.atc));
-    let reversed = match results.end {
-        Some(TransactionEnd::Reversed(identity)) => Some(identity),
-        Some(TransactionEnd::Completed(_)) | None => None,
-    };
-    let doubtful = atc
-        .filter(|_| reversed.is_some())
-        .and_then(|atc| next.answer_reversed(atc));
-    let attempts = attempts(results, &heard, &resolutions, claimed_about, doubtful, now);
-    let audit = audit(card, results, &heard, &resolutions, doubtful, now);
+    let turn = told.turn(card, &mut next, now);
     let changed = next.script != card.state.script || next.atc_last != card.state.atc_last;
     let new_state = if changed {
-        Some(desk.seal(card, next).await.map_err(crate::refusal::only_fault)?)
+        Some(desk.seal(card, next).await.map_err(only_fault)?)
     } else {
         None
     };
-    let mut recorded = AuthorisationAnswer::declined(Decision::Approved);
-    recorded.checked.cryptogram_valid = heard.cryptogram_valid;
+    let mut answer = AuthorisationAnswer::declined(Decision::Approved);
+    answer.checked.cryptogram_valid = told.heard.cryptogram_valid;
     Ok(Commit {
         card: card.row(),
         expected_version: card.record.version,
         new_state,
         message: Some(MessageRecord {
-            identity: results.message.identity,
-            content: results.message.content,
-            answer: recorded.encode(),
+            identity: told.results.message.identity,
+            content: told.results.message.content,
+            answer: answer.encode(),
         }),
-        tombstone: reversed.map(|identity| MessageRecord {
+        tombstone: told.reversed().map(|identity| MessageRecord {
             identity,
             content: [0; 32],
             answer: AuthorisationAnswer::declined(Decision::ReversedBefore).encode(),
         }),
         step_up: None,
-        audit,
-        attempts,
-        notices: crate::chip_report::proof_notices(card, &resolutions, now),
+        audit: told.audit(card.row(), &turn, now),
+        attempts: told.attempts(&turn, now),
+        notices: proof_notices(card, &turn.resolutions, now),
     })
 }
 
-fn attempts(
-    results: &ChipResults,
-    heard: &Heard,
-    resolutions: &[Resolution],
-    claimed_about: Option<ScriptSent>,
-    doubtful: Option<ScriptSent>,
-    now: Timestamp,
-) -> Vec<AttemptWrite> {
-    let evidence = heard.proved().map_or_else(String::new, |chip| {
-        format!("CVR {} in results with ATC {:04X}", chip.report.cvr, chip.atc)
-    });
-    let resolved = resolutions
-        .iter()
-        .map(|resolution| resolution_attempt(*resolution, evidence.clone(), now));
-    let claim = results.script_results.as_deref();
-    let reported = claimed_about
-        .zip(claim)
-        .and_then(|(sent, claim)| reported_attempt(sent, claim, "the results", now));
-    let unknown = doubtful.map(|sent| AttemptWrite::Resolved {
-        attempt: sent.attempt,
-        outcome: "unknown",
-        evidence: "the transaction was reversed".to_owned(),
-        at: now,
-    });
-    resolved.chain(reported.or(unknown)).collect()
-}
-
-fn audit(
-    card: &OpenCard<'_>,
-    results: &ChipResults,
-    heard: &Heard,
-    resolutions: &[Resolution],
-    doubtful: Option<ScriptSent>,
-    now: Timestamp,
-) -> Vec<AuditEvent> {
-    let by_link = |kind, detail| AuditEvent {
-        at: now,
-        kind,
-        card: Some(card.row()),
-        actor: ["link:", &results.link].concat(),
-        detail,
-    };
-    let end = match results.end {
-        Some(TransactionEnd::Completed(_)) => "completed",
-        Some(TransactionEnd::Reversed(_)) => "reversed",
-        None => "not_told",
-    };
-    let mut detail = format!(r#"{{"end":"{end}""#);
-    match (&heard.chip, heard.cryptogram_valid) {
-        (Err(unusable), _) => write!(detail, r#","chip_data":"{unusable}""#),
-        (Ok(_), Some(valid)) => write!(detail, r#","cryptogram_valid":{valid}"#),
-        (Ok(_), None) => Ok(()),
+impl Told<'_> {
+    /// The chip's word first, then the reversal's doubt about what it left open.
+    fn turn(&self, card: &OpenCard<'_>, next: &mut CardState, now: Timestamp) -> Turn {
+        let rules = card.programme.script_rules();
+        let resolutions = self.proved().map_or_else(Vec::new, |chip| {
+            next.chip_spoke(chip.evidence(false), &rules, now)
+        });
+        let atc = self.original.as_ref().and_then(|answer| answer.atc);
+        let claimed = next.script.in_flight.filter(|sent| atc == Some(sent.atc));
+        let doubtful = self.reversed().and(atc).and_then(|atc| next.answer_reversed(atc));
+        Turn {
+            resolutions,
+            claimed,
+            doubtful,
+        }
     }
-    .expect("a String takes everything");
-    detail.push('}');
-    let mut events = vec![by_link("chip_results", detail)];
-    let ended = resolutions.iter();
-    events.extend(ended.map(|resolution| resolution_audit(*resolution, card.row(), now)));
-    events.extend(doubtful.map(|sent| by_link("script_unknown", attempt_detail(sent))));
-    events
+
+    fn proved(&self) -> Option<&ChipData> {
+        let chip = self.heard.chip.as_ref().ok()?.as_ref();
+        chip.filter(|_| self.heard.cryptogram_valid == Some(true))
+    }
+
+    fn reversed(&self) -> Option<[u8; 16]> {
+        match self.results.end {
+            Some(TransactionEnd::Reversed(identity)) => Some(identity),
+            Some(TransactionEnd::Completed(_)) | None => None,
+        }
+    }
+
+    fn attempts(&self, turn: &Turn, now: Timestamp) -> Vec<AttemptWrite> {
+        let evidence = self.proved().map_or_else(String::new, |chip| {
+            format!("CVR {} in results with ATC {:04X}", chip.report.cvr, chip.atc)
+        });
+        let resolved = turn
+            .resolutions
+            .iter()
+            .map(|resolution| resolution_attempt(*resolution, evidence.clone(), now));
+        let message = match self.told_in {
+            ToldIn::Results => "the results",
+            ToldIn::Reversal => "the reversal",
+        };
+        let claim = self.results.script_results.as_deref();
+        let reported = turn
+            .claimed
+            .zip(claim)
+            .and_then(|(sent, claim)| reported_attempt(sent, claim, message, now));
+        let unknown = turn.doubtful.map(|sent| AttemptWrite::Resolved {
+            attempt: sent.attempt,
+            outcome: "unknown",
+            evidence: "the transaction was reversed".to_owned(),
+            at: now,
+        });
+        resolved.chain(reported.or(unknown)).collect()
+    }
+
+    fn audit(&self, card: CardRef, turn: &Turn, now: Timestamp) -> Vec<AuditEvent> {
+        let by_link = |kind, detail| AuditEvent {
+            at: now,
+            kind,
+            card: Some(card),
+            actor: ["link:", &self.results.link].concat(),
+            detail,
+        };
+        let kind = match self.told_in {
+            ToldIn::Results => "chip_results",
+            ToldIn::Reversal => "reversal",
+        };
+        let mut events = vec![by_link(kind, self.detail())];
+        let ended = turn.resolutions.iter();
+        events.extend(ended.map(|resolution| resolution_audit(*resolution, card, now)));
+        events.extend(
+            turn.doubtful
+                .map(|sent| by_link("script_unknown", attempt_detail(sent))),
+        );
+        events
+    }
+
+    fn detail(&self) -> String {
+        let end = match self.results.end {
+            Some(TransactionEnd::Completed(_)) => r#""end":"completed""#.to_owned(),
+            Some(TransactionEnd::Reversed(_)) => {
+                let found = self.original.is_some();
+                format!(r#""end":"reversed","original_found":{found}"#)
+            }
+            None => r#""end":"not_told""#.to_owned(),
+        };
+        let chip = match (&self.heard.chip, self.heard.cryptogram_valid) {
+            (Err(unusable), _) => format!(r#","chip_data":"{unusable}""#),
+            (Ok(_), Some(valid)) => format!(r#","cryptogram_valid":{valid}"#),
+            (Ok(_), None) => String::new(),
+        };
+        format!("{{{end}{chip}}}")
+    }
 }
