@@ -41,8 +41,8 @@ pub(crate) struct Status {
 pub(crate) struct Reissue {
     /// The card's 16-digit hexadecimal reference
     card: CardRef,
-    /// Last month of validity, YYMM
-    #[arg(long, value_parser = expiry)]
+    /// Last month of validity
+    #[arg(long, value_name = "YYMM", value_parser = expiry)]
     expiry: Expiry,
     /// Card sequence number, 0 to 99
     #[arg(long, value_parser = psn)]
@@ -58,8 +58,8 @@ pub(crate) struct Reissue {
 pub(crate) struct Replace {
     /// The card's 16-digit hexadecimal reference
     card: CardRef,
-    /// Last month of validity, YYMM
-    #[arg(long, value_parser = expiry)]
+    /// Last month of validity
+    #[arg(long, value_name = "YYMM", value_parser = expiry)]
     expiry: Expiry,
     /// Card sequence number, 0 to 99
     #[arg(long, value_parser = psn, default_value = "0")]

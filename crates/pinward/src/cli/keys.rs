@@ -29,6 +29,7 @@ enum KeysCommand {
     List,
     /// Make a random key
     Generate {
+        /// Its name in the HSM: 1 to 64 of a-z, 0-9 and -
         name: String,
         /// What it is for, as `keys list` shows it
         #[arg(long, value_parser = purpose)]
@@ -36,12 +37,14 @@ enum KeysCommand {
     },
     /// Load a key exchange key from component files; the HSM reads them itself
     Load {
+        /// Its name in the HSM: 1 to 64 of a-z, 0-9 and -
         name: String,
         #[arg(required = true, num_args = 2.., value_name = "FILE")]
         components: Vec<PathBuf>,
     },
     /// Write a key as TR-31 key block to standard output
     Export {
+        /// Its name in the HSM: 1 to 64 of a-z, 0-9 and -
         name: String,
         /// Key exchange key
         #[arg(long, value_name = "NAME")]
@@ -49,6 +52,7 @@ enum KeysCommand {
     },
     /// Take a key from a TR-31 key block
     Import {
+        /// Its name in the HSM: 1 to 64 of a-z, 0-9 and -
         name: String,
         #[arg(long, value_parser = purpose)]
         purpose: KeyPurpose,
@@ -60,6 +64,7 @@ enum KeysCommand {
     },
     /// Give a zone key a new value from a TR-31 key block; its former value is still read, until the next replacement
     Replace {
+        /// Its name in the HSM: 1 to 64 of a-z, 0-9 and -
         name: String,
         /// Key exchange key
         #[arg(long, value_name = "NAME")]
@@ -71,9 +76,13 @@ enum KeysCommand {
         block: PathBuf,
     },
     /// End the overlap: the former value of a zone key is no longer read
-    DropFormer { name: String },
+    DropFormer {
+        /// Its name in the HSM
+        name: String,
+    },
     /// Set, once, how a key of IBM 3624 offsets makes validation data and digits
     Ibm3624Rule {
+        /// Its name in the HSM: 1 to 64 of a-z, 0-9 and -
         name: String,
         /// Decimalisation table, 16 digits, at least 8 different ones
         #[arg(long, value_name = "DIGITS")]
