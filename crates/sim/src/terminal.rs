@@ -9,6 +9,7 @@
 //! | [`deal`] | what the cardmember wants |
 //! | [`profile`] | who and what a terminal is: a file, some with names |
 //! | [`slot`] | any card that a terminal can reach |
+//! | `terminal_data` | what it tells card and host |
 //! | `reader` | selecting the card's application, reading it, asking for cryptograms |
 //! | `authentication` | authenticating the card without the host |
 //! | [`offline_auth`] | what that computes, and enciphering a PIN for a card |
@@ -33,4 +34,5 @@ mod receipt;
 pub mod shop;
 pub mod slot;
 pub mod tap;
+mod terminal_data;
 mod trace;

@@ -16,7 +16,8 @@ use emv::tlv;
 use super::journey::Party;
 use super::offline_auth::{self, Certificate, OfflineAuthError, recover_icc_key, recover_issuer_key};
 use super::profile::{AuthenticatedBy, TerminalProfile, VerifiedBy};
-use super::reader::{CardData, CardReader, CardTrouble, TerminalData};
+use super::reader::{CardData, CardReader, CardTrouble};
+use super::terminal_data::TerminalData;
 use crate::bureau::test_ca::{CA_INDEX, TestCa};
 use crate::rsa::RsaPublicKey;
 
@@ -122,7 +123,7 @@ fn icc_key(card: &CardData, terminal: &TerminalData) -> Result<RsaPublicKey, NoK
     };
     let pan = card.pan().map_err(|_| NoKey::Missing)?;
     let static_data = card.authenticated_data().map_err(|_| NoKey::Missing)?;
-    let (pan, today) = (pan.expose_digits(), terminal.date());
+    let (pan, today) = (pan.expose_digits(), terminal.date);
     let issuer_key = recover_issuer_key(TestCa::built_in().public_key(), issuer, pan, today);
     let issuer_key = issuer_key.map_err(NoKey::Refused)?;
     recover_icc_key(&issuer_key, icc, pan, &static_data, today).map_err(NoKey::Refused)

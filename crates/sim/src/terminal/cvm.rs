@@ -10,7 +10,8 @@ use paycrypto::pinblock::encode_iso2;
 
 use super::offline_auth::encipher_pin;
 use super::profile::{TerminalProfile, VerifiedBy};
-use super::reader::{CardData, CardReader, CardTrouble, NOTHING_VERIFIED};
+use super::reader::{CardData, CardReader, CardTrouble};
+use super::terminal_data::NOTHING_VERIFIED;
 use crate::rsa::{MODULUS_LEN_MAX, RsaPublicKey};
 
 /// How verification ended.
