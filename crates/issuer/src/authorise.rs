@@ -12,9 +12,9 @@ mod judge;
 mod record;
 mod request;
 
-use cards::{CardRef, Timestamp};
+use cards::{CardKey, CardRef, Timestamp};
 use hsm::{HsmFault, HsmRefusal, StateToSeal};
-use store::{AuditEvent, CardRecord, Commit, CommitOutcome, MessageRecord, NewState};
+use store::{AuditEvent, Commit, CommitOutcome, MessageRecord, NewState};
 
 use crate::{Desk, Fault};
 use case::Case;
@@ -36,6 +36,13 @@ struct Answers {
     now: Timestamp,
 }
 
+/// A request of the batch that has no answer so far.
+struct Waiting<'a> {
+    index: usize,
+    request: &'a AuthorisationRequest,
+    key: CardKey,
+}
+
 /// Decides a batch and answers in its order. Answers leave only after everything they rest on is durable.
 ///
 /// Fails as a whole only where the HSM or the store doesn't answer: then nothing was told and, unless the fault came
@@ -51,20 +58,16 @@ pub async fn authorise(
         turned_away: Vec::new(),
         now,
     };
-    let mut cases = identify(desk, requests, &mut answers).await?;
+    let mut waiting = identify(desk, requests).await?;
     for _ in 0..ROUNDS_MAX {
-        if cases.is_empty() {
+        if waiting.is_empty() {
             break;
         }
-        cases = decide(desk, cases, &mut answers).await?;
+        let cases = open_cards(desk, waiting, &mut answers).await?;
+        waiting = decide(desk, &cases, &mut answers).await?;
     }
-    for case in cases {
-        answers.turn_away(
-            case.request,
-            Some(case.card.row()),
-            case.index,
-            Decision::SystemMalfunction,
-        );
+    for Waiting { index, request, key } in waiting {
+        answers.turn_away(request, Some(key.row), index, Decision::SystemMalfunction);
     }
     if !answers.turned_away.is_empty() {
         desk.store.append_audit(answers.turned_away).await?;
@@ -75,46 +78,54 @@ pub async fn authorise(
     Ok(given.map(|answer| answer.unwrap_or_else(unanswered)).collect())
 }
 
-/// Finds the cards. Requests for cards that aren't ours are answered here.
-async fn identify<'a>(
-    desk: &'a Desk,
-    requests: &'a [AuthorisationRequest],
-    answers: &mut Answers,
-) -> Result<Vec<Case<'a>>, Fault> {
+/// Has the HSM derive the cards' keys, which stay the same whatever happens to the cards.
+async fn identify<'a>(desk: &Desk, requests: &'a [AuthorisationRequest]) -> Result<Vec<Waiting<'a>>, Fault> {
     let pans = requests.iter().map(|request| request.pan.clone()).collect();
     let keys = desk.hsm.card_keys(pans).await?;
+    let waiting = requests.iter().zip(keys).enumerate();
+    Ok(waiting
+        .map(|(index, (request, key))| Waiting { index, request, key })
+        .collect())
+}
+
+/// Reads the cards as they are now. Requests for cards that aren't ours are answered here.
+async fn open_cards<'a>(
+    desk: &'a Desk,
+    waiting: Vec<Waiting<'a>>,
+    answers: &mut Answers,
+) -> Result<Vec<Case<'a>>, Fault> {
+    let keys = waiting.iter().map(|waiting| waiting.key).collect();
     let records = desk.store.cards(keys).await?;
-    let mut cases = Vec::with_capacity(requests.len());
-    for (index, (request, record)) in requests.iter().zip(records).enumerate() {
-        let Some(record) = record else {
-            answers.turn_away(request, None, index, Decision::UnknownCard);
-            continue;
-        };
-        let row = record.key.row;
-        match desk.open(record) {
-            Ok(card) => cases.push(Case {
+    let mut cases = Vec::with_capacity(waiting.len());
+    for (Waiting { index, request, key }, record) in waiting.into_iter().zip(records) {
+        match record.map(|record| desk.open(record)) {
+            Some(Ok(card)) => cases.push(Case {
                 index,
                 request,
                 chip: ChipData::of(request, card.programme.scheme),
                 card,
             }),
-            Err(fault) => answers.give_up(request, row, index, &fault),
+            Some(Err(fault)) => answers.give_up(request, key.row, index, &fault),
+            None => answers.turn_away(request, None, index, Decision::UnknownCard),
         }
     }
     Ok(cases)
 }
 
-/// One round: check, judge, commit. Returns the cases whose card changed meanwhile, with the card as it is now.
+/// One round: check, judge, commit. Returns the requests whose card changed meanwhile.
 async fn decide<'a>(
-    desk: &'a Desk,
-    cases: Vec<Case<'a>>,
+    desk: &Desk,
+    cases: &[Case<'a>],
     answers: &mut Answers,
-) -> Result<Vec<Case<'a>>, Fault> {
+) -> Result<Vec<Waiting<'a>>, Fault> {
+    if cases.is_empty() {
+        return Ok(Vec::new());
+    }
     let now = answers.now;
     let checks = cases.iter().map(|case| case.check(now)).collect();
     let replies = desk.hsm.check(checks).await?;
     let mut judged = Vec::with_capacity(cases.len());
-    for (case, reply) in cases.into_iter().zip(replies) {
+    for (case, reply) in cases.iter().zip(replies) {
         match reply {
             Ok(reply) => {
                 let number_repeated = case.number_is_repeated(desk, reply.cryptogram_valid, now);
@@ -122,10 +133,9 @@ async fn decide<'a>(
                     reply,
                     number_repeated,
                 };
-                let judgement = judge(&case, found, now);
-                judged.push((case, judgement));
+                judged.push((case, judge(case, found, now)));
             }
-            Err(refusal) => answers.refuse(&case, refusal),
+            Err(refusal) => answers.refuse(case, refusal),
         }
     }
     let (for_chips, new_states) =
@@ -133,66 +143,43 @@ async fn decide<'a>(
     let (mut for_chips, new_states) = (for_chips?, new_states?);
     chip_answer::with_new_pins(desk, &judged, &new_states, &mut for_chips).await?;
     let mut proposed = Vec::with_capacity(judged.len());
+    let mut commits = Vec::with_capacity(judged.len());
     for (((case, judgement), for_chip), new_state) in judged.into_iter().zip(for_chips).zip(new_states) {
         match for_chip.transpose() {
             Ok(for_chip) => {
-                let answer = answer(&case, &judgement, for_chip);
-                let commit = commit(&case, judgement, new_state, &answer, now);
-                proposed.push((case, answer, commit));
+                let answer = answer(case, &judgement, for_chip);
+                commits.push(commit(case, judgement, new_state, &answer, now));
+                proposed.push((case, answer));
             }
-            Err(refusal) => answers.refuse(&case, refusal),
+            Err(refusal) => answers.refuse(case, refusal),
         }
     }
-    settle(desk, proposed, answers).await
+    let outcomes = desk.store.commit(commits).await?;
+    Ok(settle(proposed, outcomes, answers))
 }
 
-/// Commits what was decided; answers what became durable.
-async fn settle<'a>(
-    desk: &'a Desk,
-    proposed: Vec<(Case<'a>, AuthorisationAnswer, Commit)>,
+/// Answers what became durable, and returns the rest.
+fn settle<'a>(
+    proposed: Vec<(&Case<'a>, AuthorisationAnswer)>,
+    outcomes: Vec<CommitOutcome>,
     answers: &mut Answers,
-) -> Result<Vec<Case<'a>>, Fault> {
-    let mut commits = Vec::with_capacity(proposed.len());
-    let mut decided = Vec::with_capacity(proposed.len());
-    for (case, answer, commit) in proposed {
-        commits.push(commit);
-        decided.push((case, answer));
-    }
-    let outcomes = desk.store.commit(commits).await?;
+) -> Vec<Waiting<'a>> {
     let mut again = Vec::new();
-    for ((case, answer), outcome) in decided.into_iter().zip(outcomes) {
+    for ((case, answer), outcome) in proposed.into_iter().zip(outcomes) {
         match outcome {
             CommitOutcome::Done { .. } => answers.put(case.index, answer),
             CommitOutcome::Duplicate(recorded) => {
                 answers.put(case.index, repeated(case.request.message, &recorded));
             }
-            CommitOutcome::VersionConflict => again.push(case),
+            CommitOutcome::VersionConflict => again.push(Waiting {
+                index: case.index,
+                request: case.request,
+                key: case.card.record.key,
+            }),
             CommitOutcome::StepUpMissing => unreachable!("no network message spends a step-up"),
         }
     }
-    reload(desk, again, answers).await
-}
-
-async fn reload<'a>(
-    desk: &'a Desk,
-    again: Vec<Case<'a>>,
-    answers: &mut Answers,
-) -> Result<Vec<Case<'a>>, Fault> {
-    if again.is_empty() {
-        return Ok(again);
-    }
-    let keys = again.iter().map(|case| case.card.record.key).collect();
-    let records: Vec<Option<CardRecord>> = desk.store.cards(keys).await?;
-    let mut cases = Vec::with_capacity(again.len());
-    for (case, record) in again.into_iter().zip(records) {
-        let row = case.card.row();
-        match record.map(|record| desk.open(record)) {
-            Some(Ok(card)) => cases.push(Case { card, ..case }),
-            Some(Err(fault)) => answers.give_up(case.request, row, case.index, &fault),
-            None => answers.turn_away(case.request, Some(row), case.index, Decision::UnknownCard),
-        }
-    }
-    Ok(cases)
+    again
 }
 
 /// What a repeat gets: the recorded answer, if it is a repeat.
@@ -245,7 +232,7 @@ impl Answers {
 
 /// The next states with their MACs; `None` where the card stays as it is. A missing MAC fails the whole batch: without
 /// it a charge would be lost.
-async fn seal(desk: &Desk, judged: &[(Case<'_>, Judgement)]) -> Result<Vec<Option<NewState>>, Fault> {
+async fn seal(desk: &Desk, judged: &[(&Case<'_>, Judgement)]) -> Result<Vec<Option<NewState>>, Fault> {
     let to_seal: Vec<StateToSeal> = judged
         .iter()
         .filter_map(|(case, judgement)| judgement.next.as_ref().map(|next| case.card.to_seal(next)))

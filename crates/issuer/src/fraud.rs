@@ -30,6 +30,10 @@ pub(crate) fn of_message(entry: CardEntry, chip: Option<&ChipData>) -> Vec<Fraud
 }
 
 /// What shows when the cryptogram is valid.
+///
+/// The wedge is seen by 9F34 against the chip's verification results: the terminal verification results (95) have no bit
+/// for an offline PIN that was right. Nothing signs 9F34, but who leaves it out gains nothing: without the chip's word no
+/// offline PIN counts as verified.
 pub(crate) fn of_chip(card: &OpenCard<'_>, chip: &ChipData, signals: &mut Vec<FraudSignal>) {
     if chip.terminal_claims_offline_pin && !chip.offline_pin_verified() {
         signals.push(FraudSignal::Wedge);

@@ -4,7 +4,7 @@ use cards::{Delivery, Programme, ScriptKind, ScriptTemplate};
 use emv::csu::Csu;
 use emv::script::{IssuerScript, ScriptPhase};
 use emv::tags::TAG_91_ISSUER_AUTHENTICATION_DATA;
-use hsm::{ChipAnswer, ChipAnswerRequest, ChipDecision, HsmCard, HsmRefusal, Item, ScriptOrder, StateMac};
+use hsm::{ChipAnswer, ChipAnswerRequest, ChipDecision, HsmRefusal, Item, ScriptOrder, StateMac};
 use store::NewState;
 
 use super::judge::{Judgement, PinService};
@@ -23,36 +23,33 @@ pub(super) struct ForChip {
 /// Answers for the chips that proved themselves, `None` for the others and for those that get a new PIN.
 pub(super) async fn with_present_pins(
     desk: &Desk,
-    judged: &[(Case<'_>, Judgement)],
+    judged: &[(&Case<'_>, Judgement)],
 ) -> Result<Vec<Option<Item<ForChip>>>, Fault> {
-    let order = |(case, judgement): &(Case<'_>, Judgement)| {
-        let order = order(case, judgement, case.card.for_hsm());
-        order.filter(|_| !sets_pin(judgement))
-    };
-    make(desk, judged.iter().map(order).collect()).await
+    let orders = judged
+        .iter()
+        .map(|(case, judgement)| order(case, judgement, None).filter(|_| !sets_pin(judgement)));
+    make(desk, orders).await
 }
 
 /// Fills in the answers that carry a PIN set by this very transaction. They are made from the card's next state, so
 /// that has its MAC by now.
 pub(super) async fn with_new_pins(
     desk: &Desk,
-    judged: &[(Case<'_>, Judgement)],
+    judged: &[(&Case<'_>, Judgement)],
     new_states: &[Option<NewState>],
     answers: &mut [Option<Item<ForChip>>],
 ) -> Result<(), Fault> {
     if !judged.iter().any(|(_, judgement)| sets_pin(judgement)) {
         return Ok(());
     }
-    let order = |((case, judgement), new_state): (&(Case<'_>, Judgement), &Option<NewState>)| {
-        let new_state = new_state.as_ref().filter(|_| sets_pin(judgement))?;
-        let card = HsmCard {
-            state: new_state.state.clone(),
-            mac: StateMac(new_state.mac),
-            ..case.card.for_hsm()
-        };
-        order(case, judgement, card)
-    };
-    let made = make(desk, judged.iter().zip(new_states).map(order).collect()).await?;
+    let orders = judged
+        .iter()
+        .zip(new_states)
+        .map(|((case, judgement), new_state)| {
+            let new_state = new_state.as_ref().filter(|_| sets_pin(judgement))?;
+            order(case, judgement, Some(new_state))
+        });
+    let made = make(desk, orders).await?;
     for (answer, made) in answers.iter_mut().zip(made) {
         if made.is_some() {
             *answer = made;
@@ -67,13 +64,16 @@ fn sets_pin(judgement: &Judgement) -> bool {
 
 async fn make(
     desk: &Desk,
-    orders: Vec<Option<(ChipAnswerRequest, ScriptTemplate)>>,
+    orders: impl Iterator<Item = Option<(ChipAnswerRequest, ScriptTemplate)>>,
 ) -> Result<Vec<Option<Item<ForChip>>>, Fault> {
+    let mut requests = Vec::new();
     let templates: Vec<Option<ScriptTemplate>> = orders
-        .iter()
-        .map(|order| order.as_ref().map(|(_, template)| *template))
+        .map(|order| {
+            let (request, template) = order?;
+            requests.push(request);
+            Some(template)
+        })
         .collect();
-    let requests: Vec<ChipAnswerRequest> = orders.into_iter().flatten().map(|(request, _)| request).collect();
     let made = if requests.is_empty() {
         Vec::new()
     } else {
@@ -87,14 +87,19 @@ async fn make(
         .collect())
 }
 
-/// What to make for a chip that proved itself in a request.
+/// What to make for a chip that proved itself in a request; a PIN that this transaction set is in the `new_state`.
 fn order(
     case: &Case<'_>,
     judgement: &Judgement,
-    card: HsmCard,
+    new_state: Option<&NewState>,
 ) -> Option<(ChipAnswerRequest, ScriptTemplate)> {
     let delivery = judgement.delivery.filter(|delivery| delivery.authenticates)?;
     let chip = case.chip()?;
+    let mut card = case.card.for_hsm();
+    if let Some(new_state) = new_state {
+        card.state.clone_from(&new_state.state);
+        card.mac = StateMac(new_state.mac);
+    }
     let approved = judgement.decision == Decision::Approved;
     let either = approved && !case.request.decided_here();
     let told: &[bool] = if either { &[true, false] } else { &[approved] };
