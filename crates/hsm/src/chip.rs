@@ -73,7 +73,7 @@ pub(crate) fn card_keys(
     psn: Psn,
     scheme: Scheme,
 ) -> Result<CardKeys, HsmRefusal> {
-    let cvn = cvn(scheme);
+    let cvn = Cvn::from(scheme);
     let issuer_keys = IssuerKeys {
         ac: issuer_key(keys, cvn, IssuerKeyUse::Cryptogram)?,
         smi: issuer_key(keys, cvn, IssuerKeyUse::Integrity)?,
@@ -81,24 +81,6 @@ pub(crate) fn card_keys(
     };
     let card_keys = issuer_keys.of_card(cvn, account, psn);
     Ok(card_keys.expect("the issuer keys are of the version's algorithm"))
-}
-
-/// The cryptogram version of a chip profile.
-fn cvn(scheme: Scheme) -> Cvn {
-    match scheme {
-        Scheme::VisaCvn10 => Cvn::Visa10,
-        Scheme::VisaCvn18 => Cvn::Visa18,
-        Scheme::VisaCvn22 => Cvn::Visa22,
-        Scheme::MastercardCvn16 => Cvn::Mastercard16,
-        Scheme::MastercardCvn17 => Cvn::Mastercard17,
-        Scheme::MastercardCvn20 => Cvn::Mastercard20,
-        Scheme::MastercardCvn21 => Cvn::Mastercard21,
-        Scheme::InteracCvn133 => Cvn::Interac133,
-        Scheme::CcdTdes => Cvn::CcdTdes,
-        Scheme::CcdAes => Cvn::CcdAes,
-        Scheme::Emv2000 => Cvn::Emv2000,
-        Scheme::AmexUnverified => Cvn::AmexUnverified,
-    }
 }
 
 /// What the issuer has a master key for, in either algorithm.
@@ -136,7 +118,7 @@ fn session_if_valid<'a>(
     card: &AuthenticCard,
     cryptogram: &'a Cryptogram,
 ) -> Result<Option<(AcSession, AcInput<'a>)>, HsmRefusal> {
-    let cvn = cvn(cryptogram.scheme);
+    let cvn = Cvn::from(cryptogram.scheme);
     let issuer_key = issuer_key(keys, cvn, IssuerKeyUse::Cryptogram)?;
     let Some(input) = covered(cryptogram) else {
         return Ok(None);
@@ -189,7 +171,7 @@ fn script(
     if orders.is_empty() {
         return Ok(Vec::new());
     }
-    if orders.len() > 1 && !chains_commands(cvn(cryptogram.scheme)) {
+    if orders.len() > 1 && !chains_commands(Cvn::from(cryptogram.scheme)) {
         return Err(HsmRefusal::Unsupported);
     }
     let card_keys = card_keys(keys, &card.account, card.psn, cryptogram.scheme)?;

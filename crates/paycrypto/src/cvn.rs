@@ -17,6 +17,8 @@
 //! - EMV2000: ARPC under the session key, script keys from the tree, and the counted ARQC in the script MAC
 //! - American Express: everything
 
+use cards::Scheme;
+
 use crate::emv_key::EmvAlgorithm;
 use crate::icc_keys::IccKeyOption;
 use crate::tdes_key::MacPadding;
@@ -146,6 +148,26 @@ pub enum ScriptMacData {
     Nothing,
     /// In front: the ARQC, or the MAC of the script command sent before. Secure messaging format 1.
     Chained,
+}
+
+/// The cryptogram version of a programme's chip profile.
+impl From<Scheme> for Cvn {
+    fn from(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::VisaCvn10 => Self::Visa10,
+            Scheme::VisaCvn18 => Self::Visa18,
+            Scheme::VisaCvn22 => Self::Visa22,
+            Scheme::MastercardCvn16 => Self::Mastercard16,
+            Scheme::MastercardCvn17 => Self::Mastercard17,
+            Scheme::MastercardCvn20 => Self::Mastercard20,
+            Scheme::MastercardCvn21 => Self::Mastercard21,
+            Scheme::InteracCvn133 => Self::Interac133,
+            Scheme::CcdTdes => Self::CcdTdes,
+            Scheme::CcdAes => Self::CcdAes,
+            Scheme::Emv2000 => Self::Emv2000,
+            Scheme::AmexUnverified => Self::AmexUnverified,
+        }
+    }
 }
 
 impl Cvn {

@@ -382,7 +382,7 @@ pub(crate) fn zone_pin(pan: &Pan, pin: &str) -> ZonePin {
 
 /// The keys that the bureau writes into a card's chip.
 pub(crate) fn chip_keys(scheme: Scheme, pan: &Pan) -> CardKeys {
-    let cvn = cvn(scheme);
+    let cvn = Cvn::from(scheme);
     let (tdes, aes) = (
         [IMK_AC, IMK_SMI, IMK_SMC].map(|key| Tdes2Key::from_bytes(&key)),
         [IMK_AC, IMK_SMI, IMK_SMC].map(|key| AesKey::from_bytes(&key).unwrap()),
@@ -397,23 +397,6 @@ pub(crate) fn chip_keys(scheme: Scheme, pan: &Pan) -> CardKeys {
         smc: issuer_key(2),
     };
     issuer.of_card(cvn, &AccountDigits::from(pan), psn()).unwrap()
-}
-
-fn cvn(scheme: Scheme) -> Cvn {
-    match scheme {
-        Scheme::VisaCvn10 => Cvn::Visa10,
-        Scheme::VisaCvn18 => Cvn::Visa18,
-        Scheme::VisaCvn22 => Cvn::Visa22,
-        Scheme::MastercardCvn16 => Cvn::Mastercard16,
-        Scheme::MastercardCvn17 => Cvn::Mastercard17,
-        Scheme::MastercardCvn20 => Cvn::Mastercard20,
-        Scheme::MastercardCvn21 => Cvn::Mastercard21,
-        Scheme::InteracCvn133 => Cvn::Interac133,
-        Scheme::CcdTdes => Cvn::CcdTdes,
-        Scheme::CcdAes => Cvn::CcdAes,
-        Scheme::Emv2000 => Cvn::Emv2000,
-        Scheme::AmexUnverified => Cvn::AmexUnverified,
-    }
 }
 
 fn new_card(programme: &Programme, pan: &Pan, pin: &str) -> NewCard {
