@@ -15,11 +15,24 @@ use sha2::{Digest, Sha256};
 
 const CONTENT_FIELDS: [u8; 18] = [2, 3, 4, 7, 11, 14, 22, 23, 32, 35, 37, 41, 42, 49, 52, 55, 56, 90];
 
-/// The identity of a received message; `None` when DE7 (1993: DE12) or DE11 is missing or DE32 is too long.
-pub(super) fn identify(message: &Message<'_>, dialect: &Dialect) -> Option<MessageIdentity> {
+/// The identity of a received message, on a link whose new PIN blocks are in `new_pin_field`; `None` when DE7 (1993: DE12)
+/// or DE11 is missing or DE32 is too long.
+pub(super) fn identify(
+    message: &Message<'_>,
+    dialect: &Dialect,
+    new_pin_field: Option<u8>,
+) -> Option<MessageIdentity> {
     let itself = OriginalData::of(message.mti(), dialect, |number| message.field(number))?;
+    Some(MessageIdentity {
+        identity: original(&itself),
+        content: content(message, new_pin_field),
+    })
+}
+
+/// A hash over what a repeat of this message must repeat.
+pub(super) fn content(message: &Message<'_>, new_pin_field: Option<u8>) -> [u8; 32] {
     let mut content = Sha256::new();
-    for number in CONTENT_FIELDS {
+    for number in CONTENT_FIELDS.into_iter().chain(new_pin_field) {
         if let Some(value) = message.field(number) {
             let len = u16::try_from(value.len()).expect("a field has at most 999 bytes");
             let [high, low] = len.to_be_bytes();
@@ -27,10 +40,7 @@ pub(super) fn identify(message: &Message<'_>, dialect: &Dialect) -> Option<Messa
             content.update(value);
         }
     }
-    Some(MessageIdentity {
-        identity: original(&itself),
-        content: content.finalize().into(),
-    })
+    content.finalize().into()
 }
 
 /// The identity of the message that a reversal names.

@@ -6,7 +6,9 @@ use iso8583::message::Message;
 use iso8583::mti::Function;
 use iso8583::original_data::OriginalData;
 use iso8583::values::{self, EntryMode, ProcessingCode};
-use issuer::authorise::{AuthorisationRequest, Authority, CardEntry, RequestKind, Transaction};
+use issuer::authorise::{
+    AuthorisationRequest, Authority, CardEntry, MessageIdentity, RequestKind, Transaction,
+};
 use issuer::reverse::Reversal;
 
 use super::refused::Refused;
@@ -54,7 +56,7 @@ pub(super) fn authorisation(
         Transaction::Purchase | Transaction::Cash | Transaction::Balance | Transaction::PinUnblock => None,
     };
     Ok(AuthorisationRequest {
-        message: identity::identify(message, &link.dialect).ok_or(Refused::FormatError { field: 11 })?,
+        message: identified(message, link)?,
         kind,
         authority: match &link.inline {
             Some(_) if link.is_dual_run() => Authority::Compared,
@@ -92,12 +94,16 @@ pub(super) fn reversal(message: &Message<'_>, link: &HostLink) -> Result<Reversa
         Some(results.value.to_vec())
     });
     Ok(Reversal {
-        message: identity::identify(message, &link.dialect).ok_or(Refused::FormatError { field: 11 })?,
+        message: identified(message, link)?,
         original: identity::original(&original),
         pan: card_number(message)?.0,
         script_results,
         link: link.name.clone(),
     })
+}
+
+fn identified(message: &Message<'_>, link: &HostLink) -> Result<MessageIdentity, Refused> {
+    identity::identify(message, &link.dialect, link.new_pin_field).ok_or(Refused::FormatError { field: 11 })
 }
 
 fn needed<'m>(message: &'m Message<'_>, field: u8) -> Result<&'m [u8], Refused> {
