@@ -25,10 +25,12 @@ impl Answers {
         link: &HostLink,
         builder: &mut MessageBuilder<'_>,
     ) {
-        if link.mac_key.is_some() {
-            builder
-                .reserve_mac()
-                .expect("no answer has a MAC yet, or is so long that there is no room for one");
+        if link.mac_key.is_some()
+            && let Err(error) = builder.reserve_mac()
+        {
+            // An upstream's answer may leave no room for it.
+            tracing::error!(%error, link = &*link.name, "an answer can't be sent without MAC");
+            return;
         }
         link.framing
             .append(&mut self.bytes, |out| builder.write_to(out))
