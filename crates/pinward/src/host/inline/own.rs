@@ -123,7 +123,7 @@ impl OwnMessages {
     /// Keeps one that wasn't answered.
     pub(super) fn try_again(&mut self, mut message: OwnMessage) {
         message.tries += 1;
-        if message.tries >= TRIES_MAX {
+        if message.tries >= TRIES_MAX || self.0.len() >= KEPT_MAX {
             tracing::error!(
                 tries = message.tries,
                 "the upstream doesn't answer what it is told; given up"
