@@ -20,7 +20,7 @@ use super::inline::{Inline, Passed};
 use super::network::{self, KeyChange, Management};
 use super::outgoing::Outgoing;
 use super::refused::Refused;
-use super::{CloseReason, HostLink, answer, dial, mac, request};
+use super::{CloseReason, HostLink, answer, dial, identity, inline, mac, request};
 
 /// Malformed messages answered on one connection before it is closed: each is a line in the journal.
 const UNREADABLE_MAX: u32 = 100;
@@ -316,7 +316,7 @@ impl Batch<'_> {
             Decided::Authorisation(answer, moves_money) => {
                 if moves_money {
                     let code = self.link.decision_code(message, answer.decision);
-                    inline.tell_decline(message, &answer, code);
+                    inline.tell_decline(self.link, message, &answer, code);
                 }
                 return Some(Decided::Authorisation(answer, moves_money));
             }
@@ -329,7 +329,9 @@ impl Batch<'_> {
         };
         let passed = Passed {
             to: self.outgoing.clone(),
-            frame: message.frame().into(),
+            frame: inline::without_pins(message, self.link),
+            content: identity::content(message, self.link.new_pin_field),
+            had_pin: message.field(52).is_some(),
             decided: answer.map(Box::new),
         };
         if let Err(passed) = inline.pass_on(self.link, message, passed) {

@@ -30,7 +30,9 @@ use iso8583::dialect::Dialect;
 use iso8583::framing::Framing;
 use iso8583::message::Message;
 use iso8583::mti::{Class, Function, MTI_0810_NETWORK_RESPONSE, Mti};
-use iso8583::response_code::{RESPONSE_30_FORMAT_ERROR, RESPONSE_91_ISSUER_INOPERATIVE};
+use iso8583::response_code::{
+    RESPONSE_30_FORMAT_ERROR, RESPONSE_91_ISSUER_INOPERATIVE, RESPONSE_94_DUPLICATE,
+};
 use issuer::authorise::AuthorisationAnswer;
 use tokio::time::{Instant, interval};
 
@@ -87,8 +89,12 @@ struct Counts {
 pub(super) struct Passed {
     /// Where its answer goes.
     pub(super) to: Arc<Outgoing>,
-    /// As the network sent it. Its PIN block is enciphered, and leaves here in a dual run only.
+    /// As the network sent it, without PIN blocks: nothing that waits, or is remembered, holds one.
     pub(super) frame: Box<[u8]>,
+    /// What a repeat of it must repeat.
+    pub(super) content: [u8; 32],
+    /// Whether a PIN block came with it.
+    pub(super) had_pin: bool,
     /// What the desk decided; `None` for what it doesn't judge.
     pub(super) decided: Option<Box<AuthorisationAnswer>>,
 }
@@ -104,6 +110,8 @@ pub(super) enum NotPassed {
     Unfit,
     /// The upstream left it unanswered before.
     GivenUp,
+    /// Another message of the same exchange went on before.
+    Differs,
 }
 
 /// What became of a request.
@@ -193,9 +201,15 @@ impl Inline {
     }
 
     /// Tells the upstream by an advice what the desk declined, where it wants to know.
-    pub(super) fn tell_decline(&self, message: &Message<'_>, decided: &AuthorisationAnswer, code: &[u8]) {
+    pub(super) fn tell_decline(
+        &self,
+        link: &HostLink,
+        message: &Message<'_>,
+        decided: &AuthorisationAnswer,
+        code: &[u8],
+    ) {
         if self.settings.tell_declines && message.mti().function() == Function::Request {
-            let advice = OwnMessage::advice(message.frame(), decided.clone(), code);
+            let advice = OwnMessage::advice(&without_pins(message, link), decided.clone(), code);
             self.keep_own(advice);
         }
     }
@@ -317,11 +331,12 @@ impl Inline {
             }
             NotPassed::GivenUp => RESPONSE_91_ISSUER_INOPERATIVE,
             NotPassed::Unfit => RESPONSE_30_FORMAT_ERROR,
+            NotPassed::Differs => RESPONSE_94_DUPLICATE,
         };
         let request = read_again(&passed, link);
         if let Some(approved) = self
             .stand_in(&request, &passed)
-            .filter(|_| why != NotPassed::Unfit)
+            .filter(|_| !matches!(why, NotPassed::Unfit | NotPassed::Differs))
         {
             approve(link, &request, approved, builder);
             if why != NotPassed::GivenUp {
@@ -411,6 +426,21 @@ impl Inline {
     fn own(&self) -> MutexGuard<'_, OwnMessages> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A message without what only the desk may see: PIN blocks, their control information, MACs.
+pub(super) fn without_pins(message: &Message<'_>, link: &HostLink) -> Box<[u8]> {
+    let mut builder = MessageBuilder::new(&link.dialect, message.mti());
+    for field in message.fields() {
+        if !pass_on::is_private(field, link) {
+            builder
+                .set(field, message.field(field).unwrap_or_default())
+                .expect(FITS);
+        }
+    }
+    let mut frame = Vec::new();
+    builder.write_to(&mut frame);
+    frame.into()
 }
 
 const FITS: &str = "echoed fields fit the dialect that they were read in, and ours are made for it";

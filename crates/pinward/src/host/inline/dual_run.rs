@@ -24,8 +24,7 @@ pub(super) fn judged(
     passed: &Passed,
     dialect: &Dialect,
 ) -> Option<JudgedTwice> {
-    request.field(52)?;
-    let decided = passed.decided.as_deref()?;
+    let decided = passed.decided.as_deref().filter(|_| passed.had_pin)?;
     let code = dialect.response_code_1987(answer.mti().class(), answer.field(39)?);
     let theirs = match code.as_ref() {
         Some(b"00") => Verdict::Match,

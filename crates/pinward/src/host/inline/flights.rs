@@ -54,10 +54,26 @@ pub(super) enum Flown {
     Own(OwnMessage),
 }
 
+impl Flown {
+    /// Whether it is this message again. What the desk itself tells, it tells of one exchange only.
+    fn repeats(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (Self::Network(passed), Self::Network(earlier)) => passed.content == earlier.content,
+            (Self::Own(_), _) | (_, Self::Own(_)) => true,
+        }
+    }
+}
+
 struct Flight {
     serial: u64,
     line: usize,
     waiting: Vec<Flown>,
+}
+
+/// A request that the upstream left unanswered.
+struct GivenUp {
+    frame: Box<[u8]>,
+    content: [u8; 32],
 }
 
 /// All that waits, and the connections.
@@ -66,7 +82,7 @@ pub(super) struct Flights {
     /// In the order of their ends: every request may take the same time.
     ends: VecDeque<(Instant, ExchangeKey, u64)>,
     serial: u64,
-    given_up: HashMap<ExchangeKey, Box<[u8]>>,
+    given_up: HashMap<ExchangeKey, GivenUp>,
     given_up_order: VecDeque<ExchangeKey>,
     lines: Vec<Option<Arc<Outgoing>>>,
     next_line: usize,
@@ -87,8 +103,8 @@ impl Flights {
 
     /// Sends a message over the next connection that stands, and remembers who waits for its answer.
     ///
-    /// One that is on its way already is not sent again: its answer is both's. Nor is one that was given up: the network was
-    /// told so, and the reversal that goes to the upstream must not meet it there.
+    /// One that is on its way already is not sent again: its answer is both's, if both say the same. Nor is one that was
+    /// given up: the network was told so, and the reversal that goes to the upstream must not meet it there.
     pub(super) fn send(
         &mut self,
         key: ExchangeKey,
@@ -98,11 +114,18 @@ impl Flights {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), (NotPassed, Flown)> {
         if let Some(flight) = self.by_key.get_mut(&key) {
+            if flight.waiting.first().is_some_and(|first| !flown.repeats(first)) {
+                return Err((NotPassed::Differs, flown));
+            }
             flight.waiting.push(flown);
             return Ok(());
         }
-        if self.given_up.contains_key(&key) {
-            return Err((NotPassed::GivenUp, flown));
+        if let Some(given_up) = self.given_up.get(&key) {
+            let why = match &flown {
+                Flown::Network(passed) if passed.content != given_up.content => NotPassed::Differs,
+                Flown::Network(_) | Flown::Own(_) => NotPassed::GivenUp,
+            };
+            return Err((why, flown));
         }
         if self.by_key.len() >= in_flight_max {
             return Err((NotPassed::Full, flown));
@@ -184,7 +207,7 @@ impl Flights {
 
     /// The network's message, if this exchange was given up not long ago.
     pub(super) fn given_up(&self, key: ExchangeKey) -> Option<Box<[u8]>> {
-        self.given_up.get(&key).cloned()
+        self.given_up.get(&key).map(|given_up| given_up.frame.clone())
     }
 
     fn end(&mut self, key: ExchangeKey, ended: &mut Vec<Flown>) {
@@ -194,7 +217,11 @@ impl Flights {
         if let Some(Flown::Network(passed)) = flight.waiting.first()
             && key.moves_money()
         {
-            self.given_up.insert(key, passed.frame.clone());
+            let given_up = GivenUp {
+                frame: passed.frame.clone(),
+                content: passed.content,
+            };
+            self.given_up.insert(key, given_up);
             self.given_up_order.push_back(key);
         }
         while self.given_up_order.len() > GIVEN_UP_MAX {

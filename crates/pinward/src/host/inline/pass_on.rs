@@ -33,18 +33,11 @@ pub(super) fn request(
     link: &HostLink,
     settings: &UpstreamSettings,
 ) -> Result<(), BuildError> {
-    let places = link.dialect.places();
-    let private = [
-        link.new_pin_field,
-        places.new_pin,
-        places.key_serial,
-        Some(settings.mark_field),
-    ];
     for field in message.fields() {
         let withheld = if settings.dual_run {
             MACS.contains(&field)
         } else {
-            FIELDS_OF_THE_DESK.contains(&field) || private.contains(&Some(field))
+            is_private(field, link) || field == settings.mark_field
         };
         if withheld {
             continue;
@@ -56,6 +49,13 @@ pub(super) fn request(
     }
     builder.set(settings.mark_field, mark(decided).as_bytes())?;
     Ok(())
+}
+
+/// Whether a field of a request is between the network and the desk only.
+pub(super) fn is_private(field: u8, link: &HostLink) -> bool {
+    let places = link.dialect.places();
+    FIELDS_OF_THE_DESK.contains(&field)
+        || [link.new_pin_field, places.new_pin, places.key_serial].contains(&Some(field))
 }
 
 /// What the desk found, for the upstream:
