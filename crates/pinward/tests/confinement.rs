@@ -1,8 +1,11 @@
 //! Clear PINs stay in the cardmember's device and the HSM (invariant I3; `security.md` R5).
 //!
-//! Canary PINs of 12 digits go through the portal and the ISO 8583 host of real processes. Afterwards the desk's memory,
-//! files and logs, the traffic of its ports, of its link to the HSM and of its mails are searched for each of them, in
-//! every form that a program might hold it in. The same search over a process that does handle them finds them.
+//! Canary PINs of 12 digits go through the portal, the ISO 8583 host and the JSON API of real processes: right and wrong
+//! ones, PIN changes at an ATM, beside an issuer's own host, in a dual run, and in bad messages. Zone keys are changed
+//! over the network, and messages of all kinds are refused that hold a canary card number. Afterwards the desk's memory,
+//! files and logs, the traffic of its ports, of its link to the HSM, of its upstreams and of its mails are searched for
+//! each PIN and key, in every form that a program might hold it in; files and mails also for card numbers and enciphered
+//! PIN blocks. The same search over a process that does handle them finds them.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -18,6 +21,7 @@ use std::{
     env,
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -26,16 +30,24 @@ use std::{
     time::Duration,
 };
 
+use cards::{Pan, Timestamp};
+use data_encoding::HEXUPPER;
+use hsm::{KeyAdmin, KeyName, KeyPurpose};
+use iso8583::mti::Mti;
+use paycrypto::{pin::Pin, tr31};
 use sim::{
+    acquirer::{Acquirer, message::Message},
     bureau::components,
     mailbox::{Limits, Mailbox},
+    terminal::{atm, journey::Faults},
 };
 use tempfile::TempDir;
 
 use common::{
-    Installation, TestCard, Wishes,
+    API_TOKEN, Installation, TestCard, Wishes,
     portal::Portal,
     scan::{Hit, Patterns, Scanned},
+    upstream::Upstream,
 };
 
 const CARDS: usize = 8;
@@ -43,6 +55,9 @@ const CHANGES: usize = 256;
 /// A card's PIN is shown after each change: 512 operations in all.
 const CHANGES_OF_CARD: usize = CHANGES / CARDS;
 const BALANCE_INQUIRIES: u32 = 64;
+/// PINs of the card whose PIN changes at cash machines.
+const PINS_AT_MACHINES: usize = 9;
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
 /// Tells the leaky process where its log is; with it this executable is that process.
 const ENV_LEAKY_LOG: &str = "PINWARD_LEAKY_LOG";
@@ -54,27 +69,43 @@ async fn five_hundred_pins_leave_no_trace_outside_the_hsm() {
     let traces = TempDir::new().unwrap();
     let pins = canaries(CARDS * (CHANGES_OF_CARD + 1));
     let of_card: Vec<&[String]> = pins.chunks(CHANGES_OF_CARD + 1).collect();
-    let first: Vec<String> = of_card.iter().map(|pins| pins[0].clone()).collect();
+    let at_machines = canaries(PINS_AT_MACHINES);
+    let mut first: Vec<String> = of_card.iter().map(|pins| pins[0].clone()).collect();
+    first.push(at_machines[0].clone());
+    let stranger = random_pan();
 
     let mail_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mail = mail_listener.local_addr().unwrap();
     let mailbox = Mailbox::open(&traces.path().join("mail"), Limits::default()).unwrap();
     tokio::spawn(mailbox.clone().serve(mail_listener));
+    let (upstream, dual) = (Upstream::start().await, Upstream::start().await);
     let wishes = Wishes {
         pins: &first,
         mail,
         relay: Some(record_hsm_link),
-        links: "",
+        links: &links(&upstream, &dual),
     };
     let mut installation = Installation::start(wishes).await;
     let capture = traces.path().join("loopback.pcap");
-    let tcpdump = Tcpdump::start(
-        &capture,
-        &[installation.web.port(), installation.host.port(), mail.port()],
-    );
+    let mut ports: Vec<u16> = installation.links.values().map(SocketAddr::port).collect();
+    ports.extend([installation.web.port(), mail.port()]);
+    let tcpdump = Tcpdump::start(&capture, &ports);
 
     let nonces = use_portal(&installation, &of_card);
     verify_at_host(&installation, &of_card).await;
+    let card = installation.cards.last().unwrap();
+    change_at_machines(&installation, card, &at_machines).await;
+    let latest = at_machines.last().unwrap();
+    let wrong = &at_machines[0];
+    let mut blocks = authorise_inline(&installation, card, [latest, wrong], "network").await;
+    blocks.extend(authorise_inline(&installation, card, [latest, wrong], "dual").await);
+    blocks.extend(ask_api(&installation, card, [latest, wrong], &stranger));
+    let careless: [u8; 16] = std::array::from_fn(|_| getrandom::u32().unwrap().to_le_bytes()[0]);
+    let keys = change_key(&installation, careless).await;
+    say_bad_things(&installation, &stranger, latest).await;
+    for (name, host) in [("upstream", &upstream), ("upstream-dual", &dual)] {
+        fs::write(traces.path().join(name), host.raw()).unwrap();
+    }
     let all_mails = async {
         let mut look = tokio::time::interval(Duration::from_millis(100));
         while mailbox.counts().unwrap().total < CARDS * CHANGES_OF_CARD {
@@ -95,30 +126,40 @@ async fn five_hundred_pins_leave_no_trace_outside_the_hsm() {
             secrets.pin(number, pin, &[&card.pan]);
         }
     }
-    let paths = ["component-1.txt", "component-2.txt"].map(|name| installation.bureau.join(name));
-    secrets.key(
-        "key exchange key",
-        components::combine(&paths).unwrap().expose_bytes(),
-    );
+    for (number, pin) in (pins.len()..).zip(&at_machines) {
+        secrets.pin(number, pin, &[&installation.cards.last().unwrap().pan]);
+    }
+    for (name, key) in &keys {
+        secrets.key(name, key);
+    }
     let secrets = secrets.scanner();
     let memory = secrets.scan_memory(installation.desk.id());
     tcpdump.stop();
     let mut in_files = Patterns::default();
     installation.cards.iter().for_each(|card| in_files.pan(&card.pan));
+    in_files.pan_but_last_four(&stranger);
+    in_files.key("key that a network sent in clear", &careless);
+    for (number, block) in blocks.iter().enumerate() {
+        in_files.mark(&format!("PIN block {number}"), block);
+        in_files.mark(
+            &format!("PIN block {number} in hex"),
+            HEXUPPER.encode(block).as_bytes(),
+        );
+    }
     let pans = in_files.scanner();
     let scans = [
         ("memory", memory),
         ("data directory", secrets.scan_files(&installation.data)),
         (
-            "captured traffic, HSM link and mails",
+            "captured traffic, HSM link, upstreams and mails",
             secrets.scan_files(traces.path()),
         ),
         (
-            "card numbers in the data directory",
+            "card numbers and PIN blocks in the data directory",
             pans.scan_files(&installation.data),
         ),
         (
-            "card numbers in mails",
+            "card numbers and PIN blocks in mails",
             pans.scan_files(&traces.path().join("mail")),
         ),
     ];
@@ -128,6 +169,7 @@ async fn five_hundred_pins_leave_no_trace_outside_the_hsm() {
         assert!(scanned.bytes > 100_000, "{place}: next to nothing was looked at");
     }
     assert_was_looked_at(&installation, &traces, &nonces);
+    assert_what_upstreams_heard(&traces, &blocks, &keys);
 }
 
 #[test]
@@ -260,6 +302,271 @@ async fn verify_at_host(installation: &Installation, of_card: &[&[String]]) {
     }
 }
 
+/// Two links with an issuer's own host behind them, and one whose network changes its keys.
+fn links(upstream: &Upstream, dual: &Upstream) -> String {
+    let link = |name: &str, more: &str| {
+        format!(
+            "[[host.link]]\nname = \"{name}\"\nlisten = \"127.0.0.1:0\"\ndialect = \"ascii-1987\"\n\
+             zone_key = \"zpk\"\npin_format = \"iso0\"\n{more}\n"
+        )
+    };
+    let behind =
+        |host: &Upstream, more: &str| format!("[host.link.upstream]\naddress = \"{}\"\n{more}", host.address);
+    [
+        link("network", &behind(upstream, "tell_declines = true")),
+        link("dual", &behind(dual, "dual_run = true")),
+        link("changing", "key_exchange_key = \"kek\""),
+    ]
+    .concat()
+}
+
+/// Changes a PIN again and again by its chip card, at machines of two links in turn; once to a PIN that can't be one.
+async fn change_at_machines(installation: &Installation, card: &TestCard, pins: &[String]) {
+    let mut chip = installation.chip(card).await;
+    let acquirers = ["acquirer-1", "network"].map(|link| installation.acquirer_at(link, "ascii-1987"));
+    let pins: Vec<Pin> = pins.iter().map(|pin| Pin::parse(pin).unwrap()).collect();
+    for (change, acquirer) in pins.windows(2).zip(acquirers.iter().cycle()) {
+        let short = Pin::parse("40291").unwrap();
+        for (new, code) in [(&short, "71"), (&change[1], "00")] {
+            let journey = atm::change_pin(&mut chip, &change[0], new, acquirer, Faults::default()).await;
+            assert_eq!(journey.outcome.response_code.as_deref(), Some(code));
+        }
+    }
+}
+
+/// A right and a wrong PIN for the issuer's own host, with control information for the PIN's key; gives the PIN blocks.
+async fn authorise_inline(
+    installation: &Installation,
+    card: &TestCard,
+    [right, wrong]: [&String; 2],
+    link: &str,
+) -> Vec<Vec<u8>> {
+    let acquirer = installation.acquirer_at(link, "ascii-1987");
+    let mut blocks = Vec::new();
+    for (trace, pin) in [(900, wrong), (901, right)] {
+        let mut request = Installation::balance_inquiry_over(&acquirer, card, pin, trace);
+        request.put(3, *b"010000");
+        request.put(4, *b"000000002000");
+        // Each link's messages are their own.
+        request.put(
+            7,
+            if link == "dual" {
+                *b"0115120001"
+            } else {
+                *b"0115120002"
+            },
+        );
+        request.put(53, *CONTROL_INFORMATION);
+        blocks.push(request.field(52).unwrap().to_vec());
+        let answer = acquirer.exchange(&request).await.unwrap();
+        // In a dual run the host decides, which here approves all.
+        let expected = if pin == right || link == "dual" {
+            "00"
+        } else {
+            "55"
+        };
+        assert_eq!(answer.response_code().as_deref(), Some(expected), "{link}");
+    }
+    blocks
+}
+
+/// DE53 of the messages that go to issuers' own hosts.
+const CONTROL_INFORMATION: &[u8; 16] = b"2601957318406295";
+
+/// Asks the JSON API, as it wants to be asked and otherwise; gives the PIN blocks. No refusal repeats what was asked.
+fn ask_api(
+    installation: &Installation,
+    card: &TestCard,
+    [right, wrong]: [&String; 2],
+    stranger: &Pan,
+) -> Vec<Vec<u8>> {
+    let block = |pin: &str| {
+        let key = installation.acquirer.zone_key();
+        key.pin_block(&Pin::parse(pin).unwrap(), &card.pan, &[0; 8])
+    };
+    let (right, wrong) = (block(right), block(wrong));
+    let pan = card.pan.expose_digits();
+    let message = |id: &str, pan: &str, block: &str| {
+        format!(
+            r#"{{"id":"{id}","at":"0115120000","pan":"{pan}","transaction":"cash","amount_minor":2000,"currency":978,"entry":"magnetic_stripe","pin":{{"zone_key":"zpk","format":"iso0","block":"{block}"}}}}"#
+        )
+    };
+    let (right_hex, wrong_hex) = (HEXUPPER.encode(&right), HEXUPPER.encode(&wrong));
+    let stranger = stranger.expose_digits();
+    let good = message("1", pan, &wrong_hex);
+    let rows = [
+        (200, r#""pin":"no_match""#, good.clone()),
+        (200, r#""pin":"match""#, message("2", pan, &right_hex)),
+        (200, "UnknownCard", message("3", stranger, &right_hex)),
+        (200, "DuplicateDiffers", message("1", pan, &right_hex)),
+        (422, "pin", message("4", pan, &right_hex[1..])),
+        (422, "pan", message("5", &format!("{stranger}0"), &right_hex)),
+        (422, "id", message(&"6".repeat(65), stranger, &right_hex)),
+        (400, "", good.replace("\"cash\"", &format!("\"{stranger}\""))),
+        (400, "", good.replace("978", &format!("\"{stranger}\""))),
+        (400, "", good.replace("\"entry\"", &format!("\"{stranger}\""))),
+        (400, "", good.replace("\"iso0\"", &format!("\"{right_hex}\""))),
+        (400, "", format!("{stranger}{right_hex}")),
+    ];
+    for (status, told, body) in rows {
+        let answer = post(installation.web, "/v1/authorisations/check", &body);
+        let is_right = answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(told);
+        assert!(is_right, "wanted {status} {told}: {answer}");
+        for secret in [stranger, pan, &right_hex, &wrong_hex] {
+            assert!(
+                !answer.contains(secret),
+                "{status} {told}: the answer repeats a secret"
+            );
+        }
+    }
+    vec![right, wrong]
+}
+
+fn post(web: SocketAddr, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(web).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let len = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {API_TOKEN}\r\n\
+         Content-Type: application/json\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Changes a zone key over the network: bad blocks are refused, the good one is taken; one network carelessly sends a key in
+/// clear. Gives the other keys in clear.
+async fn change_key(installation: &Installation, careless: [u8; 16]) -> Vec<(&'static str, Vec<u8>)> {
+    let (hsm, name) = (&installation.remote, |name: &str| KeyName(name.to_owned()));
+    let new = name("zpk-new");
+    hsm.generate_key(new.clone(), KeyPurpose::ZonePinTdes, NOW)
+        .await
+        .unwrap();
+    let block = hsm.export_key(new, name("kek")).await.unwrap();
+    let paths = ["component-1.txt", "component-2.txt"].map(|file| installation.bureau.join(file));
+    let exchange_key = components::combine(&paths).unwrap();
+    let clear = |block: &str| {
+        tr31::unwrap(tr31::Kbpk::Aes(&exchange_key), block)
+            .unwrap()
+            .key
+            .to_vec()
+    };
+    let keys = vec![
+        ("former zone PIN key", clear(&installation.zone_key)),
+        ("new zone PIN key", clear(&block)),
+        ("key exchange key", exchange_key.expose_bytes().to_vec()),
+    ];
+    let acquirer = installation.acquirer_at("changing", "ascii-1987");
+    let cut = block[..block.len() - 8].to_owned();
+    let other_use = block.replacen("P0", "M3", 1);
+    let rows = [
+        (cut, "30"),
+        (other_use, "63"),
+        (format!("{block}000000"), "63"),
+        (format!("{}{}", &block[..16], HEXUPPER.encode(&careless)), "30"),
+        (block.clone(), "00"),
+        (block, "63"),
+    ];
+    for (text, code) in rows {
+        let mut message = acquirer.network_message(*b"101");
+        message.put(48, text);
+        let answer = acquirer.exchange(&message).await.unwrap();
+        assert_eq!(answer.response_code().as_deref(), Some(code));
+    }
+    keys
+}
+
+/// Messages that are refused, each with a card number in it that isn't ours, over every link.
+async fn say_bad_things(installation: &Installation, stranger: &Pan, pin: &str) {
+    let pan = stranger.expose_digits();
+    let card = TestCard {
+        pan: stranger.clone(),
+        row: installation.cards[0].row,
+    };
+    for (number, link) in (0..).zip(["acquirer-1", "network", "dual", "changing"]) {
+        let acquirer = installation.acquirer_at(link, "ascii-1987");
+        let good = |trace: u32| {
+            let mut message = Installation::balance_inquiry_over(&acquirer, &card, pin, 700 + trace);
+            message.put(7, format!("01151201{number:02}"));
+            message
+        };
+        let mut invalid = good(1);
+        invalid.put(2, format!("{pan}0"));
+        let mut track_only = good(2);
+        track_only.remove(2);
+        track_only.put(35, format!("{pan}=3913"));
+        let mut elsewhere = good(3);
+        elsewhere.put(37, &pan[..12]);
+        elsewhere.put(41, &pan[..8]);
+        elsewhere.put(42, &pan[..15]);
+        elsewhere.put(48, format!("PAN {pan}"));
+        elsewhere.put(55, pan);
+        let mut other_kind = good(4);
+        other_kind.mti = Mti::parse(b"0304").unwrap();
+        let mut key_change = acquirer.network_message(*b"101");
+        key_change.put(2, pan);
+        key_change.put(48, format!("D{pan}"));
+        let reversal = acquirer.reversal(&good(5), Mti::parse(b"0400").unwrap(), Some(pan.into()));
+        let mut short = good(6);
+        short.put(11, &pan[..6]);
+        short.remove(22);
+        for message in [
+            good(0),
+            invalid,
+            track_only,
+            elsewhere,
+            other_kind,
+            key_change,
+            reversal,
+            short,
+        ] {
+            // Refused, or passed on to a host that approves all: the search is what matters.
+            let _ = acquirer.exchange(&message).await.unwrap();
+        }
+        say_garbage(&acquirer, &good(7), pan).await;
+    }
+}
+
+/// Frames that can't be read to their end, or at all, with a card number in them.
+async fn say_garbage(acquirer: &Acquirer, good: &Message, pan: &str) {
+    let frame = good.to_frame(acquirer.dialect()).unwrap();
+    let mut letters = frame.clone();
+    letters[14] = b'x';
+    let behind = [&frame[..], pan.as_bytes()].concat();
+    let nothing = [b"9999", pan.as_bytes()].concat();
+    for garbage in [&frame[..frame.len() - 3], &letters, &behind, &nothing] {
+        let mut stream = TcpStream::connect(acquirer.host()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let len = u16::try_from(garbage.len()).unwrap().to_be_bytes();
+        stream.write_all(&[&len[..], garbage].concat()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // Answered or not, it is done with when the connection ends.
+        let _ = stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+}
+
+/// The inline upstream got messages, and of them no PIN block, nor what goes with it; in a dual run it got all.
+fn assert_what_upstreams_heard(traces: &TempDir, blocks: &[Vec<u8>], keys: &[(&str, Vec<u8>)]) {
+    let mut private = Patterns::default();
+    for (number, block) in blocks.iter().enumerate() {
+        private.mark(&format!("PIN block {number}"), block);
+    }
+    private.mark("DE53", CONTROL_INFORMATION);
+    for (name, key) in keys {
+        private.key(name, key);
+    }
+    let private = private.scanner();
+    let inline = private.scan_files(&traces.path().join("upstream"));
+    assert!(inline.hits.is_empty(), "the upstream: {:?}", inline.hits);
+    assert!(inline.bytes > 300, "the upstream heard next to nothing");
+    let dual = private.scan_files(&traces.path().join("upstream-dual"));
+    let wanted = BTreeSet::from(["PIN block 2", "PIN block 3", "DE53"]);
+    assert!(wanted.is_subset(&distinct(&dual)), "a dual run: {:?}", dual.hits);
+}
+
 /// What was captured is what went through: marks that must be in it are found.
 fn assert_was_looked_at(installation: &Installation, traces: &TempDir, nonces: &[[u8; 16]]) {
     let mut marks = Patterns::default();
@@ -308,6 +615,16 @@ fn canaries(count: usize) -> Vec<String> {
         (100_000_000_000 + number % 900_000_000_000).to_string()
     };
     std::iter::repeat_with(one).take(count).collect()
+}
+
+/// A card number of 16 digits that the desk doesn't have.
+fn random_pan() -> Pan {
+    let number = 4_000_000_000_000_000
+        + getrandom::u64().expect("the system gives random numbers") % 999_999_999_999_990;
+    let with = |digit: u64| Pan::parse(&(number / 10 * 10 + digit).to_string()).ok();
+    (0..10)
+        .find_map(with)
+        .expect("one of ten digits is the check digit")
 }
 
 /// Stands between the desk and the HSM and writes down every byte of both directions.

@@ -40,6 +40,8 @@ use tempfile::TempDir;
 
 pub(crate) const USER_ID: &str = "ada.byrne";
 pub(crate) const PASSWORD: &str = "a password for the test";
+/// What clients of the JSON API present.
+pub(crate) const API_TOKEN: &str = "a token of the test, long enough to be one";
 /// How long a process may be silent when it is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -115,6 +117,7 @@ impl Installation {
         let (data, bureau) = (directory.path().join("data"), directory.path().join("bureau"));
         fs::create_dir_all(&data).unwrap();
         fs::write(data.join("pinward.toml"), configuration(&wishes)).unwrap();
+        fs::write(data.join("api-token"), API_TOKEN).unwrap();
         let (hsm_directory, socket) = (data.join("hsm"), directory.path().join("hsm-itself.sock"));
         let arguments = ["hsm", "--stop-when-stdin-closes", "--data"].map(Path::new);
         let arguments = [&arguments[..], &[&hsm_directory, Path::new("--socket"), &socket]].concat();
@@ -348,6 +351,7 @@ socket = "hsm.sock"
 listen = "127.0.0.1:0"
 issuer_name = "Larkfield Bank"
 secure_cookies = false
+api_token_path = "api-token"
 [[host.link]]
 name = "acquirer-1"
 listen = "127.0.0.1:0"

@@ -106,6 +106,22 @@ impl Patterns {
         );
     }
 
+    /// A card number of which records may show the last four digits: every run of eight digits in a text, and the whole in
+    /// nibbles. For random numbers only: parts of others are found by chance.
+    pub(crate) fn pan_but_last_four(&mut self, pan: &Pan) {
+        let name = format!("PAN …{}", pan.last_four());
+        let digits = pan.expose_digits().as_bytes();
+        for run in digits.windows(8) {
+            self.add(format!("{name}, in part"), run.to_vec(), None);
+            let hex = HEXLOWER.encode(run).into_bytes();
+            self.add(format!("{name}, in part, in hex"), hex, None);
+        }
+        let nibbles = digits
+            .chunks_exact(2)
+            .map(|pair| (pair[0] - b'0') << 4 | (pair[1] - b'0'));
+        self.add(format!("{name} as nibbles"), nibbles.collect(), None);
+    }
+
     /// Any bytes that have to be found, to show that a place is really looked at.
     pub(crate) fn mark(&mut self, name: &str, bytes: &[u8]) {
         self.add(name.to_owned(), bytes.to_vec(), None);
