@@ -8,6 +8,7 @@ pub(crate) mod chip_data;
 
 mod case;
 mod chip_answer;
+mod decline;
 mod judge;
 mod record;
 mod request;

@@ -4,7 +4,7 @@ use cards::Timestamp;
 use hsm::{CheckRequest, NewZonePin};
 
 use super::chip_data::{ChipData, Unusable};
-use super::{AuthorisationRequest, RequestKind, Transaction, judge};
+use super::{AuthorisationRequest, RequestKind, Transaction, decline};
 use crate::Desk;
 use crate::desk::OpenCard;
 
@@ -38,7 +38,7 @@ impl Case<'_> {
                 ..nothing_else
             };
         }
-        if judge::refused_outright(self, now).is_some() {
+        if decline::outright(self, now).is_some() {
             return nothing_else;
         }
         let proven_or_waived = cryptogram.is_some() || self.card.programme.pin_without_chip;
