@@ -366,6 +366,11 @@ mod tests {
                 "response_codes.CryptogramInvalid",
             ),
             (
+                "CryptogramInvalid = \"82\"",
+                "CryptogramInvalid = \"00\"",
+                "response_codes.CryptogramInvalid",
+            ),
+            (
                 "address = \"127.0.0.1:9583\"",
                 "address = \"nowhere\"",
                 "acquirer-2: upstream.address",

@@ -20,6 +20,9 @@ const TIMEOUT_MAX_MS: u32 = 60_000;
 const CONNECTIONS_MAX: u16 = 64;
 const IN_FLIGHT_MAX: u32 = 100_000;
 
+/// DE39 of 1987 that approve; in 1993 all that begin with 0 do.
+const APPROVING: [&str; 4] = ["00", "08", "10", "11"];
+
 /// `[host]`: ISO 8583.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,7 +186,7 @@ pub(crate) enum OnLate {
 
 impl LinkConfig {
     /// Refuses, naming the setting: neither or both of `listen` and `connect`; a dialect that can't be used or hasn't
-    /// the fields that the other settings need; codes that are none or are there twice; values outside their ranges.
+    /// the fields that the other settings need; codes that are none, approve what is declined or are there twice; values outside their ranges.
     pub(super) fn check(&self, beside: &Path) -> Result<(), Refused> {
         let refuse = |setting: &str, reason| Err((format!("host.link {}: {setting}", self.name), reason));
         if self.listen.is_some() == self.connect.is_some() {
@@ -217,6 +220,14 @@ impl LinkConfig {
                 &format!("response_codes.{decision:?}"),
                 "is no DE39 of the dialect",
             );
+        }
+        let approves = |code: &str| code.starts_with('0') && code.len() == 3 || APPROVING.contains(&code);
+        if let Some((decision, _)) = self
+            .response_codes
+            .iter()
+            .find(|(decision, code)| *decision != Decision::Approved && approves(code))
+        {
+            return refuse(&format!("response_codes.{decision:?}"), "would approve");
         }
         if let Some(field) = self.new_pin_field
             && dialect.field(field).is_none_or(|spec| spec.kind != Kind::B)
