@@ -1,4 +1,5 @@
-//! Links under attack: repeats that aren't, and answers that belong to somebody else.
+//! Links under attack: repeats that aren't, answers that belong to somebody else, and
+//! messages without MAC that fill the journal.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,8 +15,12 @@ use common::upstream::{Mood, Upstream};
 use common::{Installation, Wishes};
 use paycrypto::pin::Pin;
 use sim::acquirer::message::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const PIN: &str = "503918274650";
+/// More messages without MAC than one connection may bring.
+const FORGED: usize = 150;
 
 /// A desk with a link before an upstream that is slow to give up.
 async fn start(dialect: &str) -> (Installation, Upstream) {
@@ -96,4 +101,31 @@ async fn a_message_gets_no_answer_that_another_one_of_the_same_name_waits_for() 
         Some("00")
     );
     assert_eq!(asked.await.unwrap().response_code().as_deref(), Some("00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_goes_on_without_right_macs_is_closed() {
+    let links = "[[host.link]]\nname = \"sealed\"\nlisten = \"127.0.0.1:0\"\ndialect = \"ascii-1987\"\n\
+                 zone_key = \"zpk\"\npin_format = \"iso0\"\nmac_key = \"zmac\"\n";
+    let pins = [PIN.to_owned()];
+    let wishes = Wishes {
+        links,
+        ..Wishes::cards(&pins)
+    };
+    let installation = Installation::start(wishes).await;
+    let acquirer = installation.acquirer_at("sealed", "ascii-1987");
+    let echo = acquirer.network_message(*b"301");
+    let frame = echo.to_frame(acquirer.dialect()).unwrap();
+    let len = u16::try_from(frame.len()).unwrap().to_be_bytes();
+    let mut stream = TcpStream::connect(acquirer.host()).await.unwrap();
+    stream
+        .write_all(&[&len[..], &frame].concat().repeat(FORGED))
+        .await
+        .unwrap();
+    let mut answers = Vec::new();
+    let reading = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answers));
+    reading.await.expect("the desk closes the connection").unwrap();
+    let refused = installation.journal("message_refused").await;
+    assert!((100..=FORGED).contains(&refused.len()), "{}", refused.len());
+    assert!(refused.iter().all(|line| line["reason"] == "mac_missing"));
 }

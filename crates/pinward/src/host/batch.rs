@@ -22,7 +22,8 @@ use super::outgoing::Outgoing;
 use super::refused::Refused;
 use super::{CloseReason, HostLink, answer, dial, identity, inline, mac, request};
 
-/// Malformed messages answered on one connection before it is closed: each is a line in the journal.
+/// Messages that are malformed, or without a right MAC, answered on one connection before it is closed: each is a line in
+/// the journal.
 const UNREADABLE_MAX: u32 = 100;
 
 /// Answers one connection.
@@ -110,7 +111,7 @@ impl Listener for Batch<'_> {
             self.answer(now, faults_now).await;
             (messages, faults) = (later, faults_later);
         }
-        end
+        end.or((self.unreadable > UNREADABLE_MAX).then_some(CloseReason::BadMessage))
     }
 }
 
@@ -133,6 +134,11 @@ impl Batch<'_> {
     async fn answer(&mut self, messages: &[Message<'_>], faults: &[Option<Refused>]) {
         let mut asked = Vec::with_capacity(messages.len());
         let macs = mac::check(messages, self.link).await;
+        let forged = |mac: &&Option<Refused>| matches!(mac, Some(Refused::MacMissing | Refused::MacWrong));
+        let forged = macs.iter().filter(forged).count();
+        self.unreadable = self
+            .unreadable
+            .saturating_add(forged.try_into().unwrap_or(u32::MAX));
         for ((message, fault), mac) in messages.iter().zip(faults).zip(macs) {
             asked.push(match fault.or(mac) {
                 Some(refused) => Asked::Refused(refused),
