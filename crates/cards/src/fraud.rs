@@ -18,6 +18,9 @@ pub enum FraudSignal {
     RepeatedUnpredictableNumber,
     /// The message and the chip data name different ways in which card and terminal met.
     EntryModeDisagrees,
+    /// The chip signed another amount than the message asks for, on the way to another host that decides about money.
+    /// Where the desk decides, that is declined in any case.
+    AmountDiffers,
     /// The magnetic stripe of a chip card was read because the chip is said to have failed.
     Fallback,
 }
@@ -32,6 +35,7 @@ impl FraudSignal {
             Self::AtcFarAhead => "atc_far_ahead",
             Self::RepeatedUnpredictableNumber => "repeated_unpredictable_number",
             Self::EntryModeDisagrees => "entry_mode_disagrees",
+            Self::AmountDiffers => "amount_differs",
             Self::Fallback => "fallback",
         }
     }
@@ -61,6 +65,8 @@ pub struct FraudRules {
     pub repeated_unpredictable_number: FraudAction,
     /// Default `allow`: acquirers' messages are often wrong here. Such a transaction never carries a script.
     pub entry_mode_disagrees: FraudAction,
+    /// Default `decline`: the cryptogram vouches for the amount that it covers, and for no other.
+    pub amount_differs: FraudAction,
     /// Default `allow`.
     pub fallback: FraudAction,
 }
@@ -73,6 +79,7 @@ impl Default for FraudRules {
             atc_far_ahead_by: 500,
             repeated_unpredictable_number: FraudAction::Allow,
             entry_mode_disagrees: FraudAction::Allow,
+            amount_differs: FraudAction::Decline,
             fallback: FraudAction::Allow,
         }
     }
@@ -88,6 +95,7 @@ impl FraudRules {
             FraudSignal::AtcFarAhead => self.atc_far_ahead,
             FraudSignal::RepeatedUnpredictableNumber => self.repeated_unpredictable_number,
             FraudSignal::EntryModeDisagrees => self.entry_mode_disagrees,
+            FraudSignal::AmountDiffers => self.amount_differs,
             FraudSignal::Fallback => self.fallback,
         };
         action == FraudAction::Decline

@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use cards::{FraudSignal, Timestamp};
 
-use crate::authorise::CardEntry;
 use crate::authorise::chip_data::ChipData;
+use crate::authorise::{AuthorisationRequest, CardEntry, RequestKind};
 use crate::desk::OpenCard;
 
 /// How long an unpredictable number is remembered at least: 10 minutes, in milliseconds; at most twice that.
@@ -18,13 +18,17 @@ const REMEMBERED_MS: i64 = 10 * 60 * 1000;
 const REMEMBERED_MAX: usize = 1 << 16;
 
 /// What the message itself gives away, valid cryptogram or not.
-pub(crate) fn of_message(entry: CardEntry, chip: Option<&ChipData>) -> Vec<FraudSignal> {
+pub(crate) fn of_message(request: &AuthorisationRequest, chip: Option<&ChipData>) -> Vec<FraudSignal> {
     let mut signals = Vec::new();
-    if entry == CardEntry::Fallback {
+    if request.entry == CardEntry::Fallback {
         signals.push(FraudSignal::Fallback);
     }
     if chip.is_some_and(|chip| chip.entry_disagrees) {
         signals.push(FraudSignal::EntryModeDisagrees);
+    }
+    let asks_elsewhere = request.kind == RequestKind::Request && !request.decided_here();
+    if asks_elsewhere && chip.is_some_and(|chip| chip.amount_minor != request.amount_minor) {
+        signals.push(FraudSignal::AmountDiffers);
     }
     signals
 }

@@ -82,13 +82,6 @@ async fn amounts_limits_and_currencies_are_the_other_hosts_business() {
             );
         }
     }
-    let mut request = elsewhere(bank.request(&card, CardEntry::Contact, Some(chip.speak(INSERTED).field_55)));
-    request.amount_minor = 1;
-    assert_eq!(
-        bank.decide(&request).await.decision,
-        Decision::Approved,
-        "fees and tips are its business too"
-    );
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@
 mod common;
 
 use cards::{FraudAction, FraudRules, FraudSignal, Programme, Scheme};
-use issuer::authorise::{AuthorisationAnswer, CardEntry, Decision};
+use issuer::authorise::{AuthorisationAnswer, Authority, CardEntry, Decision};
 use tempfile::TempDir;
 
 use common::{
@@ -29,6 +29,7 @@ async fn a_signal_is_told_and_on_record_and_declines_by_the_programmes_table() {
         (FraudSignal::AtcFarAhead, Decision::FraudSuspected),
         (FraudSignal::RepeatedUnpredictableNumber, Decision::FraudSuspected),
         (FraudSignal::EntryModeDisagrees, Decision::FraudSuspected),
+        (FraudSignal::AmountDiffers, Decision::FraudSuspected),
         (FraudSignal::Fallback, Decision::FraudSuspected),
     ] {
         for action in [FraudAction::Allow, FraudAction::Decline] {
@@ -150,6 +151,7 @@ fn rules(signal: FraudSignal, action: FraudAction) -> FraudRules {
         FraudSignal::AtcFarAhead => &mut rules.atc_far_ahead,
         FraudSignal::RepeatedUnpredictableNumber => &mut rules.repeated_unpredictable_number,
         FraudSignal::EntryModeDisagrees => &mut rules.entry_mode_disagrees,
+        FraudSignal::AmountDiffers => &mut rules.amount_differs,
         FraudSignal::Fallback => &mut rules.fallback,
         FraudSignal::AtcBehind => panic!("it has no setting"),
     };
@@ -208,6 +210,13 @@ impl Shop {
             FraudSignal::AtcFarAhead => {
                 self.chip.atc += 500;
                 INSERTED
+            }
+            FraudSignal::AmountDiffers => {
+                let field_55 = self.chip.speak(INSERTED).field_55;
+                let mut request = self.bank.request(&self.card, CardEntry::Contact, Some(field_55));
+                request.authority = Authority::Elsewhere;
+                request.amount_minor += 1;
+                return self.bank.decide(&request).await;
             }
             FraudSignal::Fallback => {
                 let mut request = self.bank.request(&self.card, CardEntry::Fallback, None);

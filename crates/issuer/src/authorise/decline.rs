@@ -39,7 +39,7 @@ pub(super) fn outright(case: &Case<'_>, now: Timestamp) -> Option<Decision> {
     }
     for_service(case).or_else(|| {
         let declines = |signal: &FraudSignal| card.programme.fraud.declines(*signal);
-        let of_message = fraud::of_message(request.entry, chip.as_ref());
+        let of_message = fraud::of_message(request, chip.as_ref());
         of_message
             .iter()
             .any(declines)
@@ -78,6 +78,7 @@ pub(super) fn for_fraud(case: &Case<'_>, signals: &[FraudSignal]) -> Option<Deci
         FraudSignal::AtcFarAhead
         | FraudSignal::RepeatedUnpredictableNumber
         | FraudSignal::EntryModeDisagrees
+        | FraudSignal::AmountDiffers
         | FraudSignal::Fallback => Decision::FraudSuspected,
     })
 }

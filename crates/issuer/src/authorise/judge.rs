@@ -154,7 +154,7 @@ fn signals(
     proved: Option<&ChipData>,
     number_repeated: bool,
 ) -> Vec<FraudSignal> {
-    let mut signals = fraud::of_message(case.request.entry, case.chip());
+    let mut signals = fraud::of_message(case.request, case.chip());
     if outright == Some(Decision::CryptogramReplayed) {
         signals.push(FraudSignal::AtcBehind);
     }
@@ -177,7 +177,7 @@ fn take_in(case: &Case<'_>, reply: &CheckReply, now: Timestamp) -> Judgement {
             cryptogram_valid: reply.cryptogram_valid,
             offline_pin_verified: proved.is_some_and(ChipData::offline_pin_verified),
         },
-        signals: fraud::of_message(case.request.entry, case.chip()),
+        signals: fraud::of_message(case.request, case.chip()),
         next: None,
         proved: proved.is_some(),
         pin_service: None,

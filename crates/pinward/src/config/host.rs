@@ -230,9 +230,12 @@ impl LinkConfig {
             return refuse(&format!("response_codes.{decision:?}"), "would approve");
         }
         if let Some(field) = self.new_pin_field
-            && dialect.field(field).is_none_or(|spec| spec.kind != Kind::B)
+            && (field == 52 || dialect.field(field).is_none_or(|spec| spec.kind != Kind::B))
         {
-            return refuse("new_pin_field", "is not a field of kind b of the dialect");
+            return refuse(
+                "new_pin_field",
+                "is not a field of kind b of the dialect beside 52",
+            );
         }
         if self.pin_format.is_dukpt() && dialect.places().key_serial.is_none() {
             return refuse("pin_format", "the dialect has no place for a key serial number");
