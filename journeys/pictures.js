@@ -32,4 +32,14 @@ async function take() {
   await headline(sandbox, "Your card was given the new PIN and will confirm it at its next use.");
   await sandbox.evaluate(() => globalThis.scrollTo(0, 0));
   await sandbox.screenshot({ path: `${FOLDER}sandbox.png` });
+
+  await sandbox.goto(`${issuer.sandbox}/bench`);
+  await sandbox.getByTestId("play-all").click();
+  await sandbox.getByTestId("bench-sum").getByText("48 of 48").waitFor({ timeout: 120_000 });
+  const row = sandbox.getByTestId("bench-row").filter({ hasText: "CCD AES" });
+  await row.getByRole("button", { name: "Answer lost" }).click();
+  await sandbox.getByTestId("told-verdict").waitFor();
+  await sandbox.setViewportSize({ width: 1280, height: 1500 });
+  await sandbox.evaluate(() => globalThis.scrollTo(0, 0));
+  await sandbox.screenshot({ path: `${FOLDER}bench.png` });
 }
