@@ -17,8 +17,11 @@ const WAL_PAGES_ASK: c_int = 4_096;
 /// lets the log start over, because only between its commits nothing new comes in.
 const WAL_PAGES_MAX: c_int = 65_536;
 
-/// Starts the thread, and makes `writer` wake it after commits that leave a long log. It ends when `writer` closes.
-pub(super) fn start(path: &Path, writer: &mut Connection) -> Result<JoinHandle<()>, StoreFault> {
+/// The thread, with a connection of its own.
+pub(super) struct Checkpointer(JoinHandle<()>);
+
+/// Starts the thread, and makes `writer` wake it after commits that leave a long log.
+pub(super) fn start(path: &Path, writer: &mut Connection) -> Result<Checkpointer, StoreFault> {
     let connection = schema::open_writer(path)?;
     // One place: a request that finds another waiting has nothing to add.
     let (ask, asked) = sync_channel(1);
@@ -26,7 +29,18 @@ pub(super) fn start(path: &Path, writer: &mut Connection) -> Result<JoinHandle<(
     thread::Builder::new()
         .name("store-checkpoint".into())
         .spawn(move || checkpoint_when_asked(&connection, &asked))
+        .map(Checkpointer)
         .map_err(|error| StoreFault(format!("can't start the checkpointer: {error}")))
+}
+
+impl Checkpointer {
+    /// Ends the thread and closes its connection, while `writer`, which woke it, is still open.
+    pub(super) fn end(self, writer: &mut Connection) -> rusqlite::Result<()> {
+        writer.wal_hook(None::<fn(&mut Wal, c_int) -> rusqlite::Result<()>>)?;
+        // A thread that panicked has said so; there is nothing left to wait for.
+        self.0.join().ok();
+        Ok(())
+    }
 }
 
 fn after_commit(wal: &mut Wal, pages: c_int, ask: &SyncSender<()>) -> rusqlite::Result<()> {

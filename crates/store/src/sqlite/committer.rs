@@ -109,7 +109,7 @@ where
 /// The way to the thread. Dropping it lets the thread finish what waits, and closes the database.
 pub(super) struct Committer {
     queue: Option<mpsc::Sender<Box<dyn Unit>>>,
-    threads: Vec<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Committer {
@@ -127,11 +127,15 @@ impl Committer {
                 if let Err(error) = commit_everything(&writer, &cards, &mut waiting, &stopped) {
                     stop(&stopped, error.to_string());
                 }
+                // Who closes last puts the log away; two that close at once each leave it to the other.
+                if let Err(error) = checkpointer.end(&mut writer) {
+                    tracing::warn!(%error, "the checkpointer can't be ended first");
+                }
             })
             .map_err(|error| StoreFault(format!("can't start the committer: {error}")))?;
         Ok(Self {
             queue: Some(queue),
-            threads: vec![committer, checkpointer],
+            thread: Some(committer),
         })
     }
 
@@ -164,7 +168,7 @@ fn gone() -> StoreFault {
 impl Drop for Committer {
     fn drop(&mut self) {
         self.queue = None;
-        for thread in self.threads.drain(..) {
+        if let Some(thread) = self.thread.take() {
             // A thread that panicked has said so; there is nothing left to wait for.
             thread.join().ok();
         }
