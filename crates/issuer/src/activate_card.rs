@@ -1,5 +1,7 @@
 //! Activates a card that was delivered inactive.
 
+use std::slice;
+
 use cards::{CardRef, CardStatus, Expiry, Timestamp};
 
 use crate::desk::Effect;
@@ -26,7 +28,7 @@ pub async fn activate_card(desk: &Desk, request: ActivateCard, now: Timestamp) -
     if card.record.expiry != request.expiry {
         return Err(Refusal::CardDetails.into());
     }
-    desk.require_untampered(&card).await?;
+    desk.require_untampered(slice::from_ref(&card)).await?;
     let mut next = card.state.next();
     next.status = CardStatus::Active;
     let detail = format!(r#"{{"channel":"{}"}}"#, request.actor.channel);

@@ -1,5 +1,7 @@
 //! Which PIN works where, and the evidence for it: one report for cardmember, operator and API.
 
+use std::slice;
+
 use cards::{Advice, CardRef, CardRole, CardStatus, ScriptKind, Timestamp};
 use serde::Serialize;
 use store::CardRecord;
@@ -105,7 +107,7 @@ pub async fn own_card_status(
 
 async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardReport, ActError> {
     let card = desk.open(record)?;
-    desk.require_untampered(&card).await?;
+    desk.require_untampered(slice::from_ref(&card)).await?;
     let attempts = desk.store.attempts(card.record.key.row).await?;
     let state = &card.state;
     let advice = Advice::of(state, now);

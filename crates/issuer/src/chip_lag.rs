@@ -1,7 +1,6 @@
 //! Cards whose chip isn't known to have the host's PIN: what is left of a migration or of a wave of changes.
 
 use cards::{CardRef, CardState, CardStatus, Timestamp};
-use hsm::CheckRequest;
 use serde::Serialize;
 use store::CardRecord;
 
@@ -52,7 +51,7 @@ pub async fn chip_lag(desk: &Desk, after: Option<CardRef>, now: Timestamp) -> Re
         .into_iter()
         .map(|record| desk.open(record))
         .collect::<Result<_, _>>()?;
-    require_untampered(desk, &open).await?;
+    desk.require_untampered(&open).await?;
     let lagging = open
         .iter()
         .filter(|card| card.state.status == CardStatus::Active && card.state.chip_lags())
@@ -63,20 +62,6 @@ pub async fn chip_lag(desk: &Desk, after: Option<CardRef>, now: Timestamp) -> Re
         looked_at,
         next,
     })
-}
-
-async fn require_untampered(desk: &Desk, cards: &[OpenCard<'_>]) -> Result<(), Fault> {
-    let checks = cards.iter().map(|card| CheckRequest {
-        card: card.for_hsm(),
-        cryptogram: None,
-        pin: None,
-        new_pin: None,
-    });
-    let replies = desk.hsm.check(checks.collect()).await?;
-    for (card, reply) in cards.iter().zip(replies) {
-        reply.map_err(|refusal| Fault::of_card(refusal, card.record.key.row))?;
-    }
-    Ok(())
 }
 
 fn lagging(record: &CardRecord, state: &CardState, now: Timestamp) -> LaggingCard {

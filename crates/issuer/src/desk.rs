@@ -85,19 +85,20 @@ impl Desk {
         })
     }
 
-    /// Has the HSM check the card's MAC, for acts that ask the HSM nothing else about it.
-    pub(crate) async fn require_untampered(&self, card: &OpenCard<'_>) -> Result<(), ActError> {
-        let nothing_else = CheckRequest {
+    /// Has the HSM check the cards' MACs, for acts that ask the HSM nothing else about them.
+    pub(crate) async fn require_untampered(&self, cards: &[OpenCard<'_>]) -> Result<(), Fault> {
+        let nothing_else = cards.iter().map(|card| CheckRequest {
             card: card.for_hsm(),
             cryptogram: None,
             pin: None,
             new_pin: None,
-        };
-        let replies = self.hsm.check(vec![nothing_else]).await?;
-        let reply = replies.into_iter().next().expect("one reply for one request");
-        reply
-            .map(drop)
-            .map_err(|refusal| ActError::from_hsm(refusal.into(), card.record.key.row))
+        });
+        let mut replies = self.hsm.check(nothing_else.collect()).await?.into_iter();
+        for card in cards {
+            let reply = replies.next().expect("one reply for one request");
+            reply.map_err(|refusal| Fault::of_card(refusal, card.row()))?;
+        }
+        Ok(())
     }
 
     /// Seals the next state, commits the whole effect, and tells a conflict as [`Refusal::TryAgain`].

@@ -3,6 +3,8 @@
 //!
 //! Whether the PIN goes along is the programme's rule. Tries always go along: a new plastic refills nothing (I9).
 
+use std::slice;
+
 use cards::{CardRef, CardState, CardStatus, ChipVersion, Expiry, Pan, PinReference, Psn, Timestamp};
 use hsm::StateToSeal;
 use store::{AuditEvent, CardRecord, CommitOutcome, NewState};
@@ -68,7 +70,7 @@ pub enum ReissueError {
 pub async fn reissue_card(desk: &Desk, plastic: NewPlastic, now: Timestamp) -> Result<CardRef, ReissueError> {
     let record = desk.store.card(plastic.card).await.map_err(Fault::from)?;
     let card = desk.open(record.ok_or(ReissueRefusal::NoSuchCard)?)?;
-    desk.require_untampered(&card).await.map_err(only_fault)?;
+    desk.require_untampered(slice::from_ref(&card)).await?;
     let (year, month) = now.utc_year_month();
     if plastic.expiry.is_past(year, month) {
         return Err(ReissueRefusal::Expired.into());

@@ -1,5 +1,7 @@
 //! An operator has a card's script sent again, after its attempts or its time were used up.
 
+use std::slice;
+
 use cards::{CardRef, Timestamp};
 use store::{AuditEvent, Commit, CommitOutcome};
 
@@ -17,7 +19,7 @@ pub async fn resend_script(
 ) -> Result<bool, ActError> {
     let record = desk.store.card(card).await?.ok_or(Refusal::NotYourCard)?;
     let card = desk.open(record)?;
-    desk.require_untampered(&card).await?;
+    desk.require_untampered(slice::from_ref(&card)).await?;
     let mut next = card.state.next();
     if !next.resend(&card.programme.script_rules(), now) {
         return Ok(false);

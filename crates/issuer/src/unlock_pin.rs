@@ -1,5 +1,7 @@
 //! Unlocks a PIN: the host at once, the chip at its next insertion.
 
+use std::slice;
+
 use cards::{CardRef, Timestamp};
 
 use crate::desk::Effect;
@@ -28,7 +30,7 @@ pub async fn unlock_pin(desk: &Desk, request: UnlockPin, now: Timestamp) -> Resu
     if card.state.tries.locked(now).is_none() && !card.state.chip.pin_blocked {
         return Err(Refusal::NotLocked.into());
     }
-    desk.require_untampered(&card).await?;
+    desk.require_untampered(slice::from_ref(&card)).await?;
     let mut next = card.state.next();
     next.unlock(card.programme.tries_max, &card.programme.script_rules(), now)
         .map_err(Refusal::from)?;
