@@ -9,10 +9,7 @@
 mod common;
 
 use cards::{CardState, Programme, Scheme};
-use issuer::{
-    authorise::{AuthorisationAnswer, AuthorisationRequest, CardEntry, Decision, PinCheck, Transaction},
-    reverse::{Reversal, ReversalOutcome, reverse},
-};
+use issuer::authorise::{AuthorisationAnswer, CardEntry, Decision, PinCheck, Transaction};
 use tempfile::TempDir;
 
 use common::{
@@ -179,7 +176,7 @@ async fn a_reversed_or_lost_change_stays_the_hosts_and_the_chip_follows() {
                 .pin_change(&atm.card, FIRST_PIN, NEW_PIN, spoken.field_55);
             atm.bank.decide(&request).await;
             if reversed {
-                atm.reverse(&request).await;
+                atm.bank.take_back(&atm.card, &request).await;
             }
             assert_eq!(atm.state().await.chip.known(), None);
             assert_eq!(atm.chip.pin, FIRST_PIN);
@@ -199,7 +196,7 @@ async fn a_change_that_was_reversed_before_it_arrived_never_happens() {
     let request = atm
         .bank
         .pin_change(&atm.card, FIRST_PIN, NEW_PIN, spoken.field_55);
-    atm.reverse(&request).await;
+    atm.bank.take_back(&atm.card, &request).await;
     let answer = atm.bank.decide(&request).await;
     assert_eq!((answer.decision, answer.chip), (Decision::ReversedBefore, None));
     assert_eq!(atm.state().await.host.version, 1);
@@ -322,17 +319,5 @@ impl Atm {
         let answer = self.bank.decide(&inquiry).await;
         self.chip.take(&spoken, &answer.chip.unwrap());
         answer.decision
-    }
-
-    async fn reverse(&self, original: &AuthorisationRequest) {
-        let reversal = Reversal {
-            message: self.bank.request(&self.card, CardEntry::Contact, None).message,
-            original: original.message.identity,
-            pan: original.pan.clone(),
-            script_results: None,
-            link: original.link.clone(),
-        };
-        let outcome = reverse(&self.bank.desk, &reversal, NOW).await.unwrap();
-        assert_eq!(outcome, ReversalOutcome::Accepted);
     }
 }

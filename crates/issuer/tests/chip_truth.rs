@@ -17,8 +17,7 @@ use cards::{
     ScriptSettings,
 };
 use issuer::{
-    authorise::{AuthorisationAnswer, AuthorisationRequest, CardEntry, Decision, RequestKind},
-    reverse::{Reversal, ReversalOutcome, reverse},
+    authorise::{AuthorisationAnswer, CardEntry, Decision, RequestKind},
     unlock_pin::{self, UnlockPin, unlock_pin},
 };
 use tempfile::TempDir;
@@ -250,7 +249,7 @@ impl Life<'_> {
         let data = answer.chip.as_deref().expect("an inserted chip gets an answer");
         match delivered {
             Delivered::Lost => {}
-            Delivered::LostAndReversed => self.reverse(&request).await,
+            Delivered::LostAndReversed => self.bank.take_back(self.card, &request).await,
             Delivered::Whole | Delivered::WholeThenReversed => self.take(&spoken, data, usize::MAX, &state),
             Delivered::PulledBeforeScript => self.take(&spoken, data, 0, &state),
             Delivered::PulledAfterFirstCommand => self.take(&spoken, data, 1, &state),
@@ -261,7 +260,7 @@ impl Life<'_> {
             }
         }
         if delivered == Delivered::WholeThenReversed {
-            self.reverse(&request).await;
+            self.bank.take_back(self.card, &request).await;
         }
     }
 
@@ -335,18 +334,6 @@ impl Life<'_> {
             actor: self.card.actor.clone(),
         };
         unlock_pin(&self.bank.desk, unlock, NOW).await.unwrap();
-    }
-
-    async fn reverse(&mut self, original: &AuthorisationRequest) {
-        let reversal = Reversal {
-            message: self.bank.request(self.card, CardEntry::Contact, None).message,
-            original: original.message.identity,
-            pan: original.pan.clone(),
-            script_results: None,
-            link: original.link.clone(),
-        };
-        let outcome = reverse(&self.bank.desk, &reversal, NOW).await.unwrap();
-        assert_eq!(outcome, ReversalOutcome::Accepted);
     }
 
     /// What Pinward thinks includes what is; what it calls known is.

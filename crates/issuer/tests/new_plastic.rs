@@ -30,7 +30,6 @@ use sim::{
     card::chip::{Chip, Interface},
     device::{Envelope, Offer, Role},
 };
-use store::{AuditEvent, Commit, NewState};
 use tempfile::TempDir;
 
 use common::{
@@ -601,7 +600,7 @@ async fn a_forged_record_gets_no_plastic_and_no_script() {
     let (bank, cards) = Bank::found(directory.path(), keeps_always(), 1, PIN).await;
     let card = &cards[0];
     bank.change_in_portal(card, PIN, NEW_PIN).await;
-    forge(&bank, card).await;
+    bank.forge(card, &bank.state(card).await.next()).await;
     for plastic in [longer(card), replacement(card, &free_pan())] {
         let refused = reissue_card(&bank.desk, plastic, NOW).await;
         assert!(
@@ -642,7 +641,7 @@ async fn the_report_of_lagging_chips_goes_through_all_pages_and_ends_at_a_forged
     wanted.sort();
     assert_eq!(found, wanted);
 
-    forge(&bank, lagging[2]).await;
+    bank.forge(lagging[2], &bank.state(lagging[2]).await.next()).await;
     match report(&bank).await {
         Err(Fault::CardTampered(row)) => assert_eq!(row, lagging[2].row),
         other => panic!("{other:?}"),
@@ -667,31 +666,4 @@ async fn report(bank: &Bank) -> Result<(Vec<String>, usize), Fault> {
         }
         after = page.next;
     }
-}
-
-/// Writes the card's own state with a MAC that isn't the HSM's.
-async fn forge(bank: &Bank, card: &TestCard) {
-    let state = bank.state(card).await.next();
-    let commit = Commit {
-        card: card.row,
-        expected_version: state.version - 1,
-        new_state: Some(NewState {
-            version: state.version,
-            state: state.encode(),
-            mac: [0; 16],
-        }),
-        message: None,
-        tombstone: None,
-        step_up: None,
-        audit: vec![AuditEvent {
-            at: NOW,
-            kind: "forged",
-            card: Some(card.row),
-            actor: "operator:0".into(),
-            detail: "{}".into(),
-        }],
-        attempts: Vec::new(),
-        notices: Vec::new(),
-    };
-    bank.desk.store.commit(vec![commit]).await.unwrap();
 }

@@ -15,7 +15,6 @@ use issuer::{
     import::{NewCard, NewCardPin, import_cards},
     renew_pins::{RenewReport, renew_pins},
 };
-use store::{AuditEvent, Commit, NewState};
 use tempfile::TempDir;
 
 use common::{
@@ -226,28 +225,7 @@ async fn a_forged_record_ends_the_renewal() {
     let card = &cards[0];
     let mut forged = bank.state(card).await.next();
     forged.tries = cards::Tries::full(9);
-    let commit = Commit {
-        card: card.row,
-        expected_version: forged.version - 1,
-        new_state: Some(NewState {
-            version: forged.version,
-            state: forged.encode(),
-            mac: [0; 16],
-        }),
-        message: None,
-        tombstone: None,
-        step_up: None,
-        audit: vec![AuditEvent {
-            at: NOW,
-            kind: "forged",
-            card: Some(card.row),
-            actor: "operator:0".into(),
-            detail: "{}".into(),
-        }],
-        attempts: Vec::new(),
-        notices: Vec::new(),
-    };
-    bank.desk.store.commit(vec![commit]).await.unwrap();
+    bank.forge(card, &forged).await;
     let renewed = renew_pins(&bank.desk, &[line(card, block(card, NEW_PIN))], "operator:7", NOW).await;
     assert!(matches!(renewed, Err(Fault::CardTampered(row)) if row == card.row));
 }

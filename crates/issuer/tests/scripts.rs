@@ -22,7 +22,6 @@ use emv::{
 use issuer::{
     authorise::{AuthorisationAnswer, AuthorisationRequest, CardEntry, Decision, authorise},
     change_pin::{ChangePin, change_pin},
-    reverse::{Reversal, ReversalOutcome, reverse},
     unlock_pin::{self, UnlockPin, unlock_pin},
 };
 use sim::card::chip::{Chip, Interface};
@@ -101,7 +100,7 @@ async fn a_reversal_that_overtakes_its_original_has_it_declined_without_a_script
     story.change().await;
     let presented = present(&mut story.chip, Interface::Contact, &[], CLAIMS_NOTHING);
     let request = bank.request(&cards[0], CardEntry::Contact, Some(presented.field_55));
-    story.reverse(&request).await;
+    story.bank.take_back(story.card, &request).await;
     let answer = decide(&bank, &request).await;
     assert_eq!(answer.decision, Decision::ReversedBefore);
     assert_eq!(answer.chip, None);
@@ -210,13 +209,13 @@ impl<'a> Story<'a> {
             Delivery::Lost => self.chip.power_off(),
             Delivery::LostAndReversed => {
                 self.chip.power_off();
-                self.reverse(&request).await;
+                self.bank.take_back(self.card, &request).await;
             }
             Delivery::WithoutScript => authenticate(&mut self.chip, &presented, approved, &data),
             Delivery::Whole => self.deliver(&presented, approved, &data),
             Delivery::WholeAndReversed => {
                 self.deliver(&presented, approved, &data);
-                self.reverse(&request).await;
+                self.bank.take_back(self.card, &request).await;
             }
             Delivery::BrokenScript => self.deliver_broken(&presented, approved, &data),
         }
@@ -321,18 +320,6 @@ impl<'a> Story<'a> {
             actor: self.card.actor.clone(),
         };
         unlock_pin(&self.bank.desk, unlock, NOW).await.unwrap();
-    }
-
-    async fn reverse(&mut self, original: &AuthorisationRequest) {
-        let reversal = Reversal {
-            message: self.bank.request(self.card, CardEntry::Contact, None).message,
-            original: original.message.identity,
-            pan: original.pan.clone(),
-            script_results: None,
-            link: original.link.clone(),
-        };
-        let outcome = reverse(&self.bank.desk, &reversal, NOW).await.unwrap();
-        assert_eq!(outcome, ReversalOutcome::Accepted);
     }
 
     /// What Pinward thinks includes what is; what it calls known is.

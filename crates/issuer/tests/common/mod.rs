@@ -30,6 +30,7 @@ use issuer::{
     change_pin::{ChangePin, change_pin},
     import::{NewCard, NewCardPin, import_cardmembers, import_cards},
     open_envelope,
+    reverse::{Reversal, ReversalOutcome, reverse},
 };
 use paycrypto::{
     account::AccountDigits,
@@ -46,7 +47,9 @@ use paycrypto::{
         padding_len, wrap,
     },
 };
-use store::{AuditEvent, AuditRecord, ChainCheck, NewCardmember, SessionRecord, SqliteStore};
+use store::{
+    AuditEvent, AuditRecord, ChainCheck, Commit, NewCardmember, NewState, SessionRecord, SqliteStore,
+};
 
 use sim::device::{self, Role};
 pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -78,6 +81,45 @@ pub(crate) struct TestCard {
 }
 
 impl Bank {
+    /// Has the network take a transaction back.
+    pub(crate) async fn take_back(&self, card: &TestCard, original: &AuthorisationRequest) {
+        let reversal = Reversal {
+            message: self.request(card, CardEntry::Contact, None).message,
+            original: original.message.identity,
+            pan: original.pan.clone(),
+            script_results: None,
+            link: original.link.clone(),
+        };
+        let outcome = reverse(&self.desk, &reversal, NOW).await.unwrap();
+        assert_eq!(outcome, ReversalOutcome::Accepted);
+    }
+
+    /// Writes a card's next state with a MAC that isn't the HSM's.
+    pub(crate) async fn forge(&self, card: &TestCard, state: &CardState) {
+        let commit = Commit {
+            card: card.row,
+            expected_version: state.version - 1,
+            new_state: Some(NewState {
+                version: state.version,
+                state: state.encode(),
+                mac: [0; 16],
+            }),
+            message: None,
+            tombstone: None,
+            step_up: None,
+            audit: vec![AuditEvent {
+                at: NOW,
+                kind: "forged",
+                card: Some(card.row),
+                actor: "operator:0".into(),
+                detail: "{}".into(),
+            }],
+            attempts: Vec::new(),
+            notices: Vec::new(),
+        };
+        self.desk.store.commit(vec![commit]).await.unwrap();
+    }
+
     /// A new bank with one cardmember, signed in, and `count` active cards with this PIN. Gives the cards in order.
     pub(crate) async fn found(
         directory: &Path,
