@@ -28,29 +28,41 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub(crate) async fn dial(address: String, link: Arc<HostLink>) -> std::io::Result<()> {
     let mut pause = PAUSE_MIN;
     loop {
-        match timeout(PATIENCE, TcpStream::connect(&address)).await {
-            Ok(Ok(stream)) => {
-                let peer = stream.peer_addr();
-                tracing::info!(link = &*link.name, address, "connected to the network");
-                let (reason, agreed) = converse(&stream, &link).await;
-                if let Ok(peer) = peer {
-                    closed(&link, peer, reason);
-                }
-                if agreed {
-                    pause = PAUSE_MIN;
-                }
+        if let Some(stream) = reach(&address, PATIENCE, &link, "the network").await {
+            let peer = stream.peer_addr();
+            let (reason, agreed) = converse(&stream, &link).await;
+            if let Ok(peer) = peer {
+                closed(&link, peer, reason);
             }
-            Ok(Err(error)) => {
-                tracing::warn!(link = &*link.name, address, %error, "the network can't be reached")
+            if agreed {
+                pause = PAUSE_MIN;
             }
-            Err(_) => tracing::warn!(
-                link = &*link.name,
-                address,
-                "the network can't be reached in time"
-            ),
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Connects, and tells the operator whether it did.
+pub(super) async fn reach(
+    address: &str,
+    patience: Duration,
+    link: &HostLink,
+    whom: &'static str,
+) -> Option<TcpStream> {
+    match timeout(patience, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => {
+            tracing::info!(link = &*link.name, address, "connected to {whom}");
+            Some(stream)
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(link = &*link.name, address, %error, "{whom} can't be reached");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(link = &*link.name, address, "{whom} can't be reached in time");
+            None
+        }
     }
 }
 

@@ -8,11 +8,12 @@ use iso8583::message::Message;
 use iso8583::mti::{Class, MTI_0810_NETWORK_RESPONSE};
 use iso8583::response_code::{RESPONSE_00_APPROVED, RESPONSE_12_INVALID_TRANSACTION};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::{Inline, Unanswered, append};
 use crate::host::answers::Answers;
 use crate::host::conversation::{Listener, converse};
+use crate::host::dial::reach;
 use crate::host::frames::Frames;
 use crate::host::outgoing::Outgoing;
 use crate::host::{CloseReason, HostLink, answer};
@@ -30,27 +31,16 @@ pub(super) async fn keep(link: Arc<HostLink>, number: usize) {
     let address = &inline.settings.address;
     let mut pause = PAUSE_MIN;
     loop {
-        match timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                tracing::info!(link = &*link.name, address, number, "connected to the upstream");
-                pause = PAUSE_MIN;
-                let reason = talk(&link, inline, &stream, number).await;
-                tracing::warn!(
-                    link = &*link.name,
-                    address,
-                    number,
-                    ?reason,
-                    "connection to the upstream lost"
-                );
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(link = &*link.name, address, %error, "the upstream can't be reached")
-            }
-            Err(_) => tracing::warn!(
+        if let Some(stream) = reach(address, CONNECT_PATIENCE, &link, "the upstream").await {
+            pause = PAUSE_MIN;
+            let reason = talk(&link, inline, &stream, number).await;
+            tracing::warn!(
                 link = &*link.name,
                 address,
-                "the upstream can't be reached in time"
-            ),
+                number,
+                ?reason,
+                "connection to the upstream lost"
+            );
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
