@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Refusal, Sandbox};
+use super::{Refusal, Sandbox, wallet::Wallet};
 use crate::{
     card::chip::Chip,
     terminal::{
@@ -129,30 +129,48 @@ impl Act {
     }
 }
 
-/// Takes the card from the wallet and performs the act to its end, whatever happens to the browser meanwhile: a page
-/// that is closed doesn't pull a card out of a terminal.
 async fn run(sandbox: Arc<Sandbox>, card: String, act: Act) -> Answer {
-    let held = CardsInUse::take(&sandbox, &card).ok_or(Refusal {
+    let perform =
+        |sandbox: Arc<Sandbox>, mut chip: Chip| async move { act.perform(&sandbox, &mut chip).await };
+    let journey = with_card(&sandbox, Some(&sandbox.wallet), &card, perform).await?;
+    Ok(Json(journey))
+}
+
+/// Takes the card from its wallet and performs to the end, whatever happens to the browser meanwhile: a page that is
+/// closed doesn't pull a card out of a terminal.
+pub(super) async fn with_card<T, F>(
+    sandbox: &Arc<Sandbox>,
+    wallet: Option<&Wallet>,
+    card: &str,
+    perform: impl FnOnce(Arc<Sandbox>, Chip) -> F,
+) -> Result<T, Refusal>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let held = CardsInUse::take(sandbox, card).ok_or(Refusal {
         status: StatusCode::CONFLICT,
         error: "This card is in another terminal",
     })?;
-    let taken = sandbox.wallet.take(&card).map_err(|error| {
+    let taken = wallet.map_or(Ok(None), |wallet| wallet.take(card));
+    let taken = taken.map_err(|error| {
         tracing::error!(%error, "sandbox: a card can't be used");
         Refusal {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             error: "This card can't be read",
         }
     })?;
-    let mut chip = taken.ok_or(Refusal {
+    let chip = taken.ok_or(Refusal {
         status: StatusCode::NOT_FOUND,
         error: "There is no such card in the wallet",
     })?;
-    let performing = tokio::spawn(async move {
-        let journey = act.perform(&sandbox, &mut chip).await;
+    let performing = perform(Arc::clone(sandbox), chip);
+    let performed = tokio::spawn(async move {
+        let done = performing.await;
         drop(held);
-        journey
+        done
     });
-    performing.await.map(Json).map_err(|error| {
+    performed.await.map_err(|error| {
         tracing::error!(%error, "sandbox: a transaction broke off");
         Refusal {
             status: StatusCode::INTERNAL_SERVER_ERROR,

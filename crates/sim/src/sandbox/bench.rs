@@ -23,7 +23,7 @@ use self::player::Player;
 pub(super) use self::story::Story;
 use super::{
     BANK_NAME, Refusal, Sandbox,
-    acts::CardsInUse,
+    acts::with_card,
     pages::{missing, page, unread},
     wallet::Plastic,
 };
@@ -69,36 +69,15 @@ pub(super) async fn bench(State(sandbox): State<Arc<Sandbox>>) -> Response {
     }
 }
 
-/// Plays one story with one card to its end, whatever happens to the browser meanwhile.
+/// Plays one story with one card.
 pub(super) async fn play(
     State(sandbox): State<Arc<Sandbox>>,
     Path((card, story)): Path<(String, Story)>,
 ) -> Result<Json<Played>, Refusal> {
-    let held = CardsInUse::take(&sandbox, &card).ok_or(Refusal {
-        status: StatusCode::CONFLICT,
-        error: "This card is in another story",
-    })?;
-    let taken = sandbox.bench.as_ref().map_or(Ok(None), |bench| bench.take(&card));
-    let chip = taken
-        .inspect_err(|error| tracing::error!(%error, "sandbox: a card of the bench can't be used"))
-        .ok()
-        .flatten()
-        .ok_or(Refusal {
-            status: StatusCode::NOT_FOUND,
-            error: "There is no such card on the bench",
-        })?;
-    let playing = tokio::spawn(async move {
-        let played = Player::new(&sandbox, card, chip).play(story).await;
-        drop(held);
-        played
-    });
-    let played = playing.await.map_err(|error| {
-        tracing::error!(%error, "sandbox: a story broke off");
-        Refusal {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            error: "Out of service",
-        }
-    })?;
+    let name = card.clone();
+    let perform =
+        move |sandbox: Arc<Sandbox>, chip| async move { Player::new(&sandbox, name, chip).play(story).await };
+    let played = with_card(&sandbox, sandbox.bench.as_ref(), &card, perform).await?;
     played.map(Json).map_err(|error| {
         tracing::warn!(%error, "sandbox: the bench can't ask the bank");
         Refusal {
