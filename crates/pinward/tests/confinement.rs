@@ -33,7 +33,7 @@ use std::{
 use cards::{Pan, Timestamp};
 use data_encoding::HEXUPPER;
 use hsm::{KeyAdmin, KeyName, KeyPurpose};
-use iso8583::mti::Mti;
+use iso8583::mti::{MTI_0120_AUTHORISATION_ADVICE, Mti};
 use paycrypto::{pin::Pin, tr31};
 use sim::{
     acquirer::{Acquirer, message::Message},
@@ -103,6 +103,10 @@ async fn five_hundred_pins_leave_no_trace_outside_the_hsm() {
     let careless: [u8; 16] = std::array::from_fn(|_| getrandom::u32().unwrap().to_le_bytes()[0]);
     let keys = change_key(&installation, careless).await;
     say_bad_things(&installation, &stranger, latest).await;
+    // What the desk decided without the upstream, it is told of afterwards.
+    for trace in [b"000700", b"000703", b"000900"] {
+        upstream.wait_for(MTI_0120_AUTHORISATION_ADVICE, trace).await;
+    }
     for (name, host) in [("upstream", &upstream), ("upstream-dual", &dual)] {
         fs::write(traces.path().join(name), host.raw()).unwrap();
     }
@@ -400,7 +404,7 @@ fn ask_api(
         (200, "UnknownCard", message("3", stranger, &right_hex)),
         (200, "DuplicateDiffers", message("1", pan, &right_hex)),
         (422, "pin", message("4", pan, &right_hex[1..])),
-        (422, "pan", message("5", &format!("{stranger}0"), &right_hex)),
+        (422, "pan", message("5", &with_wrong_check_digit(stranger), &right_hex)),
         (422, "id", message(&"6".repeat(65), stranger, &right_hex)),
         (400, "", good.replace("\"cash\"", &format!("\"{stranger}\""))),
         (400, "", good.replace("978", &format!("\"{stranger}\""))),
@@ -420,6 +424,13 @@ fn ask_api(
         }
     }
     vec![right, wrong]
+}
+
+/// The card number with another last digit, so never one that Luhn's rule takes.
+fn with_wrong_check_digit(digits: &str) -> String {
+    let (number, check) = digits.split_at(digits.len() - 1);
+    let check: u8 = check.parse().unwrap();
+    format!("{number}{}", (check + 1) % 10)
 }
 
 fn post(web: SocketAddr, path: &str, body: &str) -> String {
@@ -494,7 +505,7 @@ async fn say_bad_things(installation: &Installation, stranger: &Pan, pin: &str) 
             message
         };
         let mut invalid = good(1);
-        invalid.put(2, format!("{pan}0"));
+        invalid.put(2, with_wrong_check_digit(pan));
         let mut track_only = good(2);
         track_only.remove(2);
         track_only.put(35, format!("{pan}=3913"));
