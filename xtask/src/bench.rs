@@ -4,17 +4,20 @@
 //! Everything is real: release build, HSM process, imported cards, PIN blocks under a zone key, SQLite with full syncs. The
 //! hosts take turns, so that a disk or machine that changes its mood changes it for all. `docs/performance.md` says how to read it.
 
-use std::fs::{self, File};
+mod figures;
+mod installation;
+mod process;
+
+use std::fs::File;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
-use crate::run::{cargo, program, root, run as run_program, say};
+use crate::run::{cargo, root, run as run_program, say};
+use figures::{Report, Round, Turn, print_medians, print_round};
+use process::{Running, used, wait_for};
 
 /// Cards where `--cards` doesn't say otherwise.
 const CARDS: u32 = 200_000;
@@ -32,26 +35,7 @@ const RAW_PORT: u16 = 18584;
 const BARE_PORT: u16 = 18585;
 const WEB_PORT: u16 = 18580;
 
-/// How long a host may take to listen.
-const START_PATIENCE: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(50);
-/// How long a process may take to end when told to.
-const END_PATIENCE: Duration = Duration::from_secs(10);
-
 const SYNCS: usize = 200;
-
-/// The keys that a desk needs, and the zone key of the bench.
-const KEYS: [(&str, &str); 9] = [
-    ("imk-ac", "issuer-cryptogram"),
-    ("imk-smi", "issuer-script-integrity"),
-    ("imk-smc", "issuer-script-confidentiality"),
-    ("pin-storage", "pin-storage"),
-    ("pan-storage", "pan-storage"),
-    ("card-index", "card-index"),
-    ("record-mac", "record-mac"),
-    ("envelope-identity", "envelope-identity"),
-    ("zpk-bench", "zone-pin-tdes"),
-];
 
 /// Builds, prepares, measures, prints. `words` are the arguments after `bench`.
 pub(crate) fn run(words: &[String]) -> Result<(), String> {
@@ -98,9 +82,6 @@ struct Bench {
     seconds: u32,
 }
 
-/// A process that is ended when this is dropped.
-struct Running(Child);
-
 /// The hosts, and the HSM of the first.
 struct Hosts {
     product: Running,
@@ -109,127 +90,7 @@ struct Hosts {
     hsm: Running,
 }
 
-/// What `pinward sim load --json` prints; its own documentation says what each is.
-#[derive(Deserialize)]
-struct Report {
-    answers: u64,
-    answers_per_second: u64,
-    p50_us: u32,
-    p99_us: u32,
-    right_pins_declined: u64,
-    wrong_pins_approved: u64,
-    locked: u64,
-    client_cpu_ns: u64,
-}
-
-/// One load on one host.
-struct Round {
-    report: Report,
-    /// Of the host's process, in nanoseconds per answer.
-    cpu_ns: u64,
-    /// Of the HSM process.
-    hsm_cpu_ns: u64,
-    /// Bytes that the host's process had written to the disk, per answer.
-    written: u64,
-}
-
-/// One load on each host, one after the other.
-struct Turn {
-    product: Round,
-    raw: Round,
-    bare: Round,
-}
-
-/// What a process has used so far.
-#[derive(Clone, Copy)]
-struct Used {
-    cpu_ns: u64,
-    written: u64,
-}
-
 impl Bench {
-    /// A fresh installation with its keys and cards.
-    fn prepare(&self, cards: u32) -> Result<(), String> {
-        if self.folder.exists() {
-            fs::remove_dir_all(&self.folder)
-                .map_err(|cause| format!("{}: {cause}", self.folder.display()))?;
-        }
-        self.write("data/pinward.toml", &configuration())?;
-        self.command(&["sim", "components", "--out", "keys"])?;
-        self.command(&[
-            "keys",
-            "load",
-            "kek-bench",
-            "keys/component-1.txt",
-            "keys/component-2.txt",
-        ])?;
-        for (name, purpose) in KEYS {
-            self.command(&["keys", "generate", name, "--purpose", purpose])?;
-        }
-        let block = self.command(&["keys", "export", "zpk-bench", "--under", "kek-bench"])?;
-        let block = block.trim();
-        self.write("keys/zpk.tr31", block)?;
-        for (name, port) in [("product", PRODUCT_PORT), ("raw", RAW_PORT), ("bare", BARE_PORT)] {
-            self.write(&format!("{name}.json"), &acquirer(port, block))?;
-        }
-        let components = [
-            "--component",
-            "keys/component-1.txt",
-            "--component",
-            "keys/component-2.txt",
-        ];
-        let count = cards.to_string();
-        let make = [
-            "sim",
-            "cards",
-            "--count",
-            &count,
-            "--programme",
-            "load",
-            "--zone-key",
-            "keys/zpk.tr31",
-            "--out",
-            ".",
-        ];
-        self.command(&[&make[..], &components[..]].concat())?;
-        let told = self.command(&[
-            "import",
-            "cardmembers.csv",
-            "cards.csv",
-            "--zone-key",
-            "zpk-bench",
-        ])?;
-        say(told.trim_end());
-        Ok(())
-    }
-
-    fn write(&self, name: &str, text: &str) -> Result<(), String> {
-        let path = self.folder.join(name);
-        let folder = path.parent().expect("a file of the folder");
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&path, text))
-            .map_err(|cause| format!("{}: {cause}", path.display()))
-    }
-
-    /// Runs `pinward` in the folder, on the installation in `data`; gives its standard output.
-    fn command(&self, words: &[&str]) -> Result<String, String> {
-        let line = words.join(" ");
-        let (first, rest) = words.split_first().expect("every command has a name");
-        let place: &[&str] = if *first == "sim" { &[] } else { &["--data", "data"] };
-        let mut command = Command::new(&self.program);
-        command
-            .arg(first)
-            .args(place)
-            .args(rest)
-            .current_dir(&self.folder);
-        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-        let output = output.map_err(|cause| format!("pinward {line}: {cause}"))?;
-        if !output.status.success() {
-            return Err(format!("pinward {line}: {}", output.status));
-        }
-        String::from_utf8(output.stdout).map_err(|_| format!("pinward {line}: not text"))
-    }
-
     fn start(&self) -> Result<Hosts, String> {
         let hsm = self.spawn("hsm", &["hsm", "--data", "data/hsm", "--socket", "data/hsm.sock"])?;
         wait_for(|| std::os::unix::net::UnixStream::connect(self.folder.join("data/hsm.sock")).is_ok())?;
@@ -265,20 +126,6 @@ impl Bench {
             &journal,
         ];
         self.spawn(policy, &words)
-    }
-
-    fn spawn(&self, name: &str, words: &[&str]) -> Result<Running, String> {
-        let path = self.folder.join(format!("{name}.log"));
-        let log = File::create(&path).map_err(|cause| format!("{}: {cause}", path.display()))?;
-        Command::new(&self.program)
-            .args(words)
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .map(Running)
-            .map_err(|cause| format!("{name}: {cause}"))
     }
 
     /// The hosts in turn, after a warm-up of each.
@@ -366,25 +213,6 @@ impl Bench {
     }
 }
 
-impl Turn {
-    /// The two hosts that compare PINs did.
-    fn check(&self) -> Result<(), String> {
-        if self.product.report.wrong_pins_approved > 0 {
-            return Err("the product approved a wrong PIN".to_owned());
-        }
-        // One wrong PIN in 10,000 has the right one's PVV; cards are few, so allow for a hundred times as many.
-        if self.raw.report.wrong_pins_approved > self.raw.report.answers / (WRONG_PIN_EVERY * 100) {
-            return Err("the raw host doesn't compare PINs".to_owned());
-        }
-        for (name, round) in [("product", &self.product), ("raw host", &self.raw)] {
-            if round.report.right_pins_declined > round.report.locked {
-                return Err(format!("the {name} declined a right PIN"));
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Hosts {
     fn alive(&self) -> Result<(), String> {
         for (name, host) in [
@@ -397,106 +225,6 @@ impl Hosts {
         }
         Ok(())
     }
-}
-
-impl Drop for Running {
-    /// Asks it to end, and kills it where that takes too long.
-    fn drop(&mut self) {
-        let asked = program("kill", &[&self.0.id().to_string()]).status();
-        let ended = asked.is_ok()
-            && wait_until(END_PATIENCE, || {
-                self.0.try_wait().is_ok_and(|status| status.is_some())
-            });
-        if !ended {
-            // It may have ended at this very moment: nothing is left to do then.
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-}
-
-fn configuration() -> String {
-    format!(
-        r#"[store]
-path = "pinward.sqlite"
-
-[hsm]
-socket = "hsm.sock"
-directory = "hsm"
-
-[web]
-listen = "127.0.0.1:{WEB_PORT}"
-issuer_name = "Bench"
-secure_cookies = false
-
-[[host.link]]
-name = "bench"
-listen = "127.0.0.1:{PRODUCT_PORT}"
-dialect = "ascii-1987"
-zone_key = "zpk-bench"
-pin_format = "iso0"
-
-[mail]
-smtp_host = "127.0.0.1"
-smtp_port = 1
-tls = "none"
-from = "bench@cards.example"
-
-[[programme]]
-id = "load"
-name = "Load"
-scheme = "visa-cvn18"
-pan_len_digits = 16
-pin_len_digits = 4
-tries_max = 3
-amount_max_minor = 200000
-amount_without_pin_max_minor = 0
-pin_without_chip = true
-currency = 978
-"#
-    )
-}
-
-fn acquirer(port: u16, zone_key: &str) -> String {
-    format!(
-        r#"{{
-  "host": "127.0.0.1:{port}",
-  "dialect": "ascii-1987",
-  "acquirer_id": "123456",
-  "zone_key": "{zone_key}",
-  "component_paths": ["keys/component-1.txt", "keys/component-2.txt"]
-}}
-"#
-    )
-}
-
-/// From `/proc`: processor time in the kernel's hundredths of a second, and bytes that were sent to the disk.
-fn used(process: &Running) -> Result<Used, String> {
-    const TICK_NS: u64 = 10_000_000;
-    let read = |name: &str| {
-        let path = format!("/proc/{}/{name}", process.0.id());
-        fs::read_to_string(&path).map_err(|cause| format!("{path}: {cause}"))
-    };
-    let stat = read("stat")?;
-    // The name, in brackets, may hold blanks; utime and stime are the 12th and 13th fields after it.
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok());
-    if after_name.trim_start().starts_with('Z') {
-        return Err("it ended".to_owned());
-    }
-    // The HSM protects its process from being looked at, so only root may read this of it; nobody asks.
-    let io = read("io").unwrap_or_default();
-    let written = io
-        .lines()
-        .find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok());
-    Ok(Used {
-        cpu_ns: ticks.sum::<u64>() * TICK_NS,
-        written: written.unwrap_or_default(),
-    })
 }
 
 /// Cores, and how long a sync takes on this disk in this minute.
@@ -521,92 +249,6 @@ fn environment(folder: &Path) -> Result<String, String> {
         at(500),
         at(990)
     ))
-}
-
-fn print_round(number: &str, host: &str, round: &Round) {
-    let report = &round.report;
-    say(&format!(
-        "{number:<10} {host:<10} {:>9} {:>9} {:>9} {:>12} {:>11} {:>10} {:>14}",
-        report.answers_per_second,
-        report.p50_us,
-        report.p99_us,
-        thousandths(round.cpu_ns),
-        thousandths(round.hsm_cpu_ns),
-        thousandths(report.client_cpu_ns),
-        round.written,
-    ));
-}
-
-fn print_medians(turns: &[Turn]) {
-    let of_product = |figure: fn(&Round) -> u64| median(turns.iter().map(|turn| figure(&turn.product)));
-    let of_raw = |figure: fn(&Round) -> u64| median(turns.iter().map(|turn| figure(&turn.raw)));
-    let of_bare = |figure: fn(&Round) -> u64| median(turns.iter().map(|turn| figure(&turn.bare)));
-    let ratio = |figure: fn(&Round) -> u64, reference: fn(&Turn) -> &Round| {
-        let of_turn = |turn: &Turn| figure(&turn.product) * 1000 / figure(reference(turn)).max(1);
-        thousandths(median(turns.iter().map(of_turn)))
-    };
-    let rate: fn(&Round) -> u64 = |round| round.report.answers_per_second;
-    let p50: fn(&Round) -> u64 = |round| u64::from(round.report.p50_us);
-    let cpu: fn(&Round) -> u64 = |round| round.cpu_ns + round.hsm_cpu_ns;
-    let against = |name: &str, does: &str, reference: fn(&Turn) -> &Round| {
-        say(&format!(
-            "against {name} ({does}): rate {}, p50 {}, CPU {}",
-            ratio(rate, reference),
-            ratio(p50, reference),
-            ratio(cpu, reference),
-        ));
-    };
-    say(&format!(
-        "medians    product {} durable PIN verifications/s with {} µs of host and {} µs of HSM CPU and {} bytes written for each; \
-         raw {}/s with {} µs; bare {}/s with {} µs; {} locked",
-        of_product(rate),
-        thousandths(of_product(|round| round.cpu_ns)),
-        thousandths(of_product(|round| round.hsm_cpu_ns)),
-        of_product(|round| round.written),
-        of_raw(rate),
-        thousandths(of_raw(cpu)),
-        of_bare(rate),
-        thousandths(of_bare(cpu)),
-        turns.iter().map(|turn| turn.product.report.locked).sum::<u64>(),
-    ));
-    against("raw", "checks the PIN in memory, appends, syncs", |turn| {
-        &turn.raw
-    });
-    against("bare", "appends and syncs only", |turn| &turn.bare);
-}
-
-/// `1234` as `1.23`.
-fn thousandths(number: u64) -> String {
-    format!("{}.{:02}", number / 1000, number % 1000 / 10)
-}
-
-fn median(figures: impl Iterator<Item = u64>) -> u64 {
-    let mut figures: Vec<u64> = figures.collect();
-    figures.sort_unstable();
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
-}
-
-fn wait_for(ready: impl FnMut() -> bool) -> Result<(), String> {
-    if wait_until(START_PATIENCE, ready) {
-        Ok(())
-    } else {
-        Err("a host doesn't listen; its log is in target/bench".to_owned())
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "another process tells no event when it listens or has ended"
-)]
-fn wait_until(patience: Duration, mut ready: impl FnMut() -> bool) -> bool {
-    let begin = now();
-    while begin.elapsed() < patience {
-        if ready() {
-            return true;
-        }
-        thread::sleep(POLL);
-    }
-    false
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measuring instrument reads the clock")]
