@@ -83,7 +83,7 @@ pub fn issuer_authentication_data(
     arqc: [u8; 8],
     answer: &IssuerAnswer<'_>,
 ) -> Result<Vec<u8>, ProprietaryLengthError> {
-    match session.cvn().profile().arpc {
+    match session.profile().arpc {
         ArpcMethod::Method1MasterKey | ArpcMethod::Method1SessionKey => {
             let arpc = method_1(method_1_key(session), arqc, answer.response_code);
             Ok([arpc.as_slice(), &answer.response_code].concat())
@@ -104,7 +104,7 @@ pub fn open_issuer_authentication_data<'a>(
     arqc: [u8; 8],
     tag_91: &'a [u8],
 ) -> Result<AuthenticAnswer<'a>, ArpcError> {
-    match session.cvn().profile().arpc {
+    match session.profile().arpc {
         ArpcMethod::Method1MasterKey | ArpcMethod::Method1SessionKey => {
             let (arpc, code) = tag_91.split_first_chunk::<8>().ok_or(ArpcError::Length)?;
             let code = code.try_into().map_err(|_| ArpcError::Length)?;
@@ -131,7 +131,7 @@ fn accept<'a>(
 
 fn method_1_key(session: &AcSession) -> &Tdes2Key {
     let key = session.arpc_key().as_tdes();
-    key.expect("every row with method 1 is a TDES row, asserted in cvn.rs")
+    key.expect("a sound version with method 1 has TDES keys")
 }
 
 /// ARPC by method 1, 8 bytes: TDES of ARQC XOR (response code ‖ six `00`).

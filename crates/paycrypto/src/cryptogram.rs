@@ -2,7 +2,7 @@
 
 use subtle::ConstantTimeEq;
 
-use crate::cvn::{AcIad, AcKeyMethod, ArpcMethod, Cvn};
+use crate::cvn::{AcIad, AcKeyMethod, ArpcMethod, CvnProfile};
 use crate::emv_key::{EmvKey, WrongAlgorithm};
 use crate::session_keys::{TreeShape, common_of, emv2000_tree, mastercard_skd, r_of_ac};
 
@@ -71,7 +71,7 @@ pub struct IadLengthError;
 /// ```
 #[derive(Debug)]
 pub struct AcSession {
-    cvn: Cvn,
+    profile: CvnProfile,
     key: EmvKey,
     /// Where the answer isn't made with `key`.
     arpc_key: Option<EmvKey>,
@@ -80,17 +80,17 @@ pub struct AcSession {
 impl AcSession {
     /// Derives the keys from ICC MK-AC. The unpredictable number (tag 9F37) matters to Mastercard SKD only.
     ///
-    /// Refuses a key of another algorithm than the version's.
+    /// Refuses a key of another algorithm than the version's, and a version that isn't sound.
     pub fn new(
-        cvn: Cvn,
+        version: impl Into<CvnProfile>,
         icc_mk_ac: &EmvKey,
         atc: u16,
         unpredictable_number: [u8; 4],
     ) -> Result<Self, WrongAlgorithm> {
-        if icc_mk_ac.algorithm() != cvn.algorithm() {
+        let profile = version.into();
+        if icc_mk_ac.algorithm() != profile.algorithm() || !profile.is_sound() {
             return Err(WrongAlgorithm);
         }
-        let profile = cvn.profile();
         let key = match profile.ac_key {
             AcKeyMethod::MasterKey => icc_mk_ac.duplicate(),
             AcKeyMethod::Common => common_of(icc_mk_ac, r_of_ac(atc)),
@@ -106,13 +106,17 @@ impl AcSession {
             ArpcMethod::Method1MasterKey => Some(icc_mk_ac.duplicate()),
             ArpcMethod::Method1SessionKey | ArpcMethod::Method2 => None,
         };
-        Ok(Self { cvn, key, arpc_key })
+        Ok(Self {
+            profile,
+            key,
+            arpc_key,
+        })
     }
 
-    /// The cryptogram version.
+    /// What the cryptogram version stands for.
     #[must_use]
-    pub fn cvn(&self) -> Cvn {
-        self.cvn
+    pub fn profile(&self) -> CvnProfile {
+        self.profile
     }
 
     /// The 8-byte cryptogram over the terminal's and the card's data.
@@ -122,7 +126,7 @@ impl AcSession {
     /// Source: EMV Book 2 8.1 and the table of [`crate::cvn`]. Evidence: `vectors/cvn.txt`, second implementation pyemv.
     pub fn generate(&self, input: &AcInput<'_>) -> Result<[u8; 8], IadLengthError> {
         let mut data = [0; TERMINAL_DATA_LEN_BYTES + IAD_LEN_MAX_BYTES];
-        let len = fill_data(&mut data, self.cvn, input)?;
+        let len = fill_data(&mut data, self.profile.ac_iad, input)?;
         let data = data.get(..len).ok_or(IadLengthError)?;
         Ok(self.generate_over(data))
     }
@@ -131,7 +135,7 @@ impl AcSession {
     /// of the issuer application data that the version wants at the end.
     #[must_use]
     pub fn generate_over(&self, data: &[u8]) -> [u8; 8] {
-        self.key.mac(self.cvn.profile().ac_padding, data)
+        self.key.mac(self.profile.ac_padding, data)
     }
 
     /// Whether a cryptogram is the right one; compared in constant time.
@@ -154,11 +158,11 @@ impl AcSession {
 }
 
 /// Lays the fields out in the order of EMV Book 2 table 26 and says how many bytes that made.
-fn fill_data(data: &mut [u8], cvn: Cvn, input: &AcInput<'_>) -> Result<usize, IadLengthError> {
+fn fill_data(data: &mut [u8], part: AcIad, input: &AcInput<'_>) -> Result<usize, IadLengthError> {
     if input.iad.len() > IAD_LEN_MAX_BYTES {
         return Err(IadLengthError);
     }
-    let (iad, counters) = iad_parts(cvn.profile().ac_iad, input.iad)?;
+    let (iad, counters) = iad_parts(part, input.iad)?;
     let parts: [&[u8]; 12] = [
         &input.amount,
         &input.amount_other,

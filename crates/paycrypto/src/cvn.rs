@@ -52,7 +52,8 @@ pub enum Cvn {
     AmexUnverified,
 }
 
-/// What a cryptogram version stands for.
+/// What a cryptogram version stands for. The computations take any that [`CvnProfile::is_sound`], not only those of
+/// [`Cvn`]: a simulated card has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CvnProfile {
     /// How the card's master keys come from the issuer's.
@@ -150,6 +151,42 @@ pub enum ScriptMacData {
     Chained,
 }
 
+impl CvnProfile {
+    /// Algorithm of the card's keys.
+    #[must_use]
+    pub const fn algorithm(&self) -> EmvAlgorithm {
+        self.icc_key.algorithm()
+    }
+
+    /// Whether its parts fit together: with AES keys, none that only TDES can do.
+    ///
+    /// ```
+    /// use paycrypto::cvn::{Cvn, CvnProfile};
+    /// use paycrypto::icc_keys::IccKeyOption;
+    ///
+    /// let with_aes = |cvn: Cvn| CvnProfile { icc_key: IccKeyOption::C, ..cvn.profile() };
+    /// assert!(with_aes(Cvn::CcdTdes).is_sound());
+    /// assert!(!with_aes(Cvn::Visa18).is_sound());
+    /// ```
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        matches!(self.algorithm(), EmvAlgorithm::Tdes)
+            || matches!(self.ac_key, AcKeyMethod::Common)
+                && matches!(self.arpc, ArpcMethod::Method2)
+                && matches!(
+                    self.script_key,
+                    ScriptKeyMethod::CommonArqc | ScriptKeyMethod::CommonArqcPlusCount
+                )
+                && matches!(self.pin_change, PinChangeLayout::Ccd)
+    }
+}
+
+impl From<Cvn> for CvnProfile {
+    fn from(cvn: Cvn) -> Self {
+        cvn.profile()
+    }
+}
+
 /// The cryptogram version of a programme's chip profile.
 impl From<Scheme> for Cvn {
     fn from(scheme: Scheme) -> Self {
@@ -222,7 +259,7 @@ impl Cvn {
     /// Algorithm of the card's keys.
     #[must_use]
     pub const fn algorithm(self) -> EmvAlgorithm {
-        self.profile().icc_key.algorithm()
+        self.profile().algorithm()
     }
 
     /// The row of this version.
@@ -316,19 +353,10 @@ impl Cvn {
     }
 }
 
-/// What only TDES can do is asked of rows with TDES keys only.
 const _: () = {
     let mut rest: &[Cvn] = &Cvn::ALL;
     while let [cvn, others @ ..] = rest {
-        let profile = cvn.profile();
-        let any_algorithm = matches!(profile.ac_key, AcKeyMethod::Common)
-            && matches!(profile.arpc, ArpcMethod::Method2)
-            && matches!(
-                profile.script_key,
-                ScriptKeyMethod::CommonArqc | ScriptKeyMethod::CommonArqcPlusCount
-            )
-            && matches!(profile.pin_change, PinChangeLayout::Ccd);
-        assert!(any_algorithm || matches!(cvn.algorithm(), EmvAlgorithm::Tdes));
+        assert!(cvn.profile().is_sound());
         rest = others;
     }
 };

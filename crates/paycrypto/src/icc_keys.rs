@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::account::AccountDigits;
 use crate::aes_key::AesKey;
-use crate::cvn::Cvn;
+use crate::cvn::CvnProfile;
 use crate::emv_key::{EmvAlgorithm, EmvKey, WrongAlgorithm};
 use crate::tdes_key::{Tdes2Key, set_odd_parity};
 
@@ -54,16 +54,22 @@ pub struct IssuerKeys<'a> {
 
 impl IssuerKeys<'_> {
     /// The card's three keys. Refuses keys of another algorithm than the version's.
-    pub fn of_card(&self, cvn: Cvn, account: &AccountDigits, psn: Psn) -> Result<CardKeys, WrongAlgorithm> {
-        let derive = |issuer_key| icc_master_key(cvn.profile().icc_key, issuer_key, account, psn);
-        CardKeys::new(cvn, derive(self.ac)?, derive(self.smi)?, derive(self.smc)?)
+    pub fn of_card(
+        &self,
+        version: impl Into<CvnProfile>,
+        account: &AccountDigits,
+        psn: Psn,
+    ) -> Result<CardKeys, WrongAlgorithm> {
+        let profile = version.into();
+        let derive = |issuer_key| icc_master_key(profile.icc_key, issuer_key, account, psn);
+        CardKeys::new(profile, derive(self.ac)?, derive(self.smi)?, derive(self.smc)?)
     }
 }
 
 /// The three master keys of one card, each of the algorithm that the card's cryptogram version wants.
 #[derive(Debug)]
 pub struct CardKeys {
-    cvn: Cvn,
+    profile: CvnProfile,
     ac: EmvKey,
     smi: EmvKey,
     smc: EmvKey,
@@ -72,7 +78,7 @@ pub struct CardKeys {
 impl CardKeys {
     /// Takes keys for cryptograms (ICC MK-AC), script MACs (ICC MK-SMI) and script encipherment (ICC MK-SMC).
     ///
-    /// Refuses keys of another algorithm than the version's.
+    /// Refuses keys of another algorithm than the version's, and a version that isn't sound.
     ///
     /// ```
     /// use paycrypto::cvn::Cvn;
@@ -82,15 +88,28 @@ impl CardKeys {
     /// let [ac, smi, smc] = [1, 2, 3].map(|byte| EmvKey::from_bytes(EmvAlgorithm::Tdes, &[byte; 16]).unwrap());
     /// assert_eq!(CardKeys::new(Cvn::CcdAes, ac, smi, smc).err(), Some(WrongAlgorithm));
     /// ```
-    pub fn new(cvn: Cvn, ac: EmvKey, smi: EmvKey, smc: EmvKey) -> Result<Self, WrongAlgorithm> {
-        let fit = [&ac, &smi, &smc].map(EmvKey::algorithm) == [cvn.algorithm(); 3];
-        fit.then_some(Self { cvn, ac, smi, smc }).ok_or(WrongAlgorithm)
+    pub fn new(
+        version: impl Into<CvnProfile>,
+        ac: EmvKey,
+        smi: EmvKey,
+        smc: EmvKey,
+    ) -> Result<Self, WrongAlgorithm> {
+        let profile = version.into();
+        let fit = [&ac, &smi, &smc].map(EmvKey::algorithm) == [profile.algorithm(); 3];
+        (fit && profile.is_sound())
+            .then_some(Self {
+                profile,
+                ac,
+                smi,
+                smc,
+            })
+            .ok_or(WrongAlgorithm)
     }
 
-    /// The card's cryptogram version.
+    /// What the card's cryptogram version stands for.
     #[must_use]
-    pub fn cvn(&self) -> Cvn {
-        self.cvn
+    pub fn profile(&self) -> CvnProfile {
+        self.profile
     }
 
     /// ICC MK-AC.

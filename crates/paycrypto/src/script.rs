@@ -160,7 +160,7 @@ pub fn build_pin_change_with_current(
 }
 
 fn seal_pin(keys: &CardKeys, context: ScriptContext, p2: u8, block: &ClearBlock) -> Vec<u8> {
-    let layout = keys.cvn().profile().pin_change;
+    let layout = keys.profile().pin_change;
     let enciphered = pin_data::encipher(layout, &script_key(keys, keys.smc(), context), block);
     seal(keys, context, ([INS_PIN_CHANGE_UNBLOCK, 0x00, p2], &enciphered))
 }
@@ -177,7 +177,7 @@ pub fn open_pin_change(
     current: &Pin,
 ) -> Result<Pin, ScriptError> {
     let sealed = Sealed::split(keys, command)?;
-    let layout = keys.cvn().profile().pin_change;
+    let layout = keys.profile().pin_change;
     let with_current = match sealed.body.0 {
         [INS_PIN_CHANGE_UNBLOCK, 0x00, P2_WITHOUT_CURRENT_PIN] => None,
         [INS_PIN_CHANGE_UNBLOCK, 0x00, P2_WITH_CURRENT_PIN] if pin_data::takes_current(layout) => {

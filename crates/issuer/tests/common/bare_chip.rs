@@ -112,7 +112,7 @@ impl BareChip {
             iad: &iad,
         };
         let session =
-            AcSession::new(self.keys.cvn(), self.keys.ac(), self.atc, unpredictable_number).unwrap();
+            AcSession::new(self.keys.profile(), self.keys.ac(), self.atc, unpredictable_number).unwrap();
         let arqc = session.generate(&input).unwrap();
         let field55 = Field55 {
             cryptogram: arqc,

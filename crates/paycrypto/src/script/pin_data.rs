@@ -11,7 +11,7 @@ use crate::tdes_key::{Tdes2Key, xor8};
 
 /// The clear block of a change that doesn't depend on the current PIN.
 pub(super) fn block(keys: &CardKeys, new: &Pin) -> ClearBlock {
-    match keys.cvn().profile().pin_change {
+    match keys.profile().pin_change {
         PinChangeLayout::Vis => vis_block(keys, new),
         PinChangeLayout::VisIso2 | PinChangeLayout::Iso2 | PinChangeLayout::Ccd => encode_iso2(new),
     }
@@ -19,13 +19,13 @@ pub(super) fn block(keys: &CardKeys, new: &Pin) -> ClearBlock {
 
 /// The clear block of a change that only a chip holding `current` understands; `None` where no public source shows one.
 pub(super) fn block_with_current(keys: &CardKeys, new: &Pin, current: &Pin) -> Option<ClearBlock> {
-    takes_current(keys.cvn().profile().pin_change)
+    takes_current(keys.profile().pin_change)
         .then(|| Zeroizing::new(xor8(*vis_block(keys, new), *left_justified(current))))
 }
 
 /// The new PIN of a clear block; `with_current` is the chip's current PIN where the command depends on it.
 pub(super) fn open_block(keys: &CardKeys, block: &ClearBlock, with_current: Option<&Pin>) -> Option<Pin> {
-    match (keys.cvn().profile().pin_change, with_current) {
+    match (keys.profile().pin_change, with_current) {
         (PinChangeLayout::Vis | PinChangeLayout::VisIso2, Some(current)) => {
             let block = Zeroizing::new(xor8(**block, *left_justified(current)));
             open_vis_block(keys, &block)
@@ -125,7 +125,7 @@ fn authentication_code(keys: &CardKeys) -> ClearBlock {
 
 fn tdes(key: &EmvKey) -> &Tdes2Key {
     let key = key.as_tdes();
-    key.expect("every row with this layout is a TDES row, asserted in cvn.rs")
+    key.expect("a sound version with this layout has TDES keys")
 }
 
 /// PIN digits two per byte from the left, then zeros.

@@ -34,7 +34,7 @@ enum Format {
 
 impl Format {
     fn of(keys: &CardKeys) -> Self {
-        match keys.cvn().profile().script_mac {
+        match keys.profile().script_mac {
             ScriptMacData::Chained => Self::One,
             ScriptMacData::AtcArqc | ScriptMacData::AtcArqcPlusCount | ScriptMacData::Nothing => Self::Two,
         }
@@ -136,9 +136,9 @@ impl<'a> Sealed<'a> {
 pub(super) fn script_key(keys: &CardKeys, master: &EmvKey, context: ScriptContext) -> EmvKey {
     let tdes = || {
         let key = master.as_tdes();
-        key.expect("every row with these methods is a TDES row, asserted in cvn.rs")
+        key.expect("a sound version with these methods has TDES keys")
     };
-    match keys.cvn().profile().script_key {
+    match keys.profile().script_key {
         ScriptKeyMethod::VisaAtcXor => EmvKey::Tdes(visa_atc_xor(tdes(), context.atc)),
         ScriptKeyMethod::CommonArqc => common_of(master, context.arqc),
         ScriptKeyMethod::CommonArqcPlusCount => common_of(master, counted_arqc(context)),
@@ -166,7 +166,7 @@ fn transmitted(mac: [u8; 16]) -> [u8; 8] {
 fn script_mac(keys: &CardKeys, context: ScriptContext, header: [u8; 5], field: &[u8]) -> [u8; 16] {
     let atc = context.atc.to_be_bytes();
     let key = script_key(keys, keys.smi(), context);
-    let message = match keys.cvn().profile().script_mac {
+    let message = match keys.profile().script_mac {
         ScriptMacData::AtcArqc => [header.as_slice(), &atc, &context.arqc, field].concat(),
         ScriptMacData::AtcArqcPlusCount => [header.as_slice(), &atc, &counted_arqc(context), field].concat(),
         ScriptMacData::Nothing => [header.as_slice(), field].concat(),

@@ -89,7 +89,7 @@ impl Chip {
         let aip = records::aip(&self.perso, asked.interface);
         let input = ac_input(value, aip, self.state.atc).ok_or(SW_6700_WRONG_LENGTH)?;
         let keys = &self.perso.keys;
-        let session = AcSession::new(keys.cvn(), keys.ac(), input.atc, input.unpredictable_number)
+        let session = AcSession::new(keys.profile(), keys.ac(), input.atc, input.unpredictable_number)
             .expect("card keys are of their version's algorithm");
         let signing = asked.signed && kind == CryptogramKind::Arqc;
         let dynamic_number = signing.then(random_number).transpose()?;
