@@ -114,7 +114,9 @@ pub(crate) fn replace(
             return Err(HsmRefusal::KeyCheckValue);
         }
         let mut known = std::iter::once(&key.present).chain(&key.former);
-        if known.any(|value| value.material.is_same_key(&material)) {
+        let was_before = known.any(|value| value.material.is_same_key(&material))
+            || key.past.contains(&store.fingerprint(&material));
+        if was_before {
             return Err(HsmRefusal::KeyUnchanged);
         }
         Ok(StoredKey {
@@ -124,19 +126,23 @@ pub(crate) fn replace(
                 created: now,
             },
             former: Some(key.present.clone()),
-            ..key.clone()
+            ..without_former(store, key)
         })
     })
 }
 
 /// Forgets the former value.
 pub(crate) fn drop_former(store: &KeyStore, name: &KeyName) -> Result<KeyInfo, HsmError> {
-    store.change(name, |key| {
-        Ok(StoredKey {
-            former: None,
-            ..key.clone()
-        })
-    })
+    store.change(name, |key| Ok(without_former(store, key)))
+}
+
+/// The key as it goes on when its former value can't read any more: that one is never taken again.
+fn without_former(store: &KeyStore, key: &StoredKey) -> StoredKey {
+    let mut key = key.clone();
+    if let Some(former) = key.former.take() {
+        key.past.push(store.fingerprint(&former.material));
+    }
+    key
 }
 
 /// Gives an IBM 3624 key its rule, which it keeps.
@@ -226,6 +232,7 @@ fn add(
             created,
         },
         former: None,
+        past: Vec::new(),
         rule: None,
     };
     let info = key.info();

@@ -1,28 +1,31 @@
 //! Key blocks at rest and in exchange. Which X9.143 header a key has, `key_purpose` says.
 //!
-//! At rest a key is one block, and a second one on a line of its own where its former value is still read. An optional
-//! block of numeric id, `10`, carries `NAME/PURPOSE/CREATED`: the key's name, its [`KeyPurpose`] and the milliseconds
-//! since 1970 when the value came in; behind a further `/`, the rule of an IBM 3624 key, or `former`. The block's MAC
-//! covers it, so that no file can stand for another and no former value for the present one.
+//! At rest a key is one block, a second one on a line of its own where its former value is still read, and a line `past `
+//! with the fingerprints of older values, in hex. An optional block of numeric id, `10`, carries `NAME/PURPOSE/CREATED`:
+//! the key's name, its [`KeyPurpose`] and the milliseconds since 1970 when the value came in; behind a further `/`, the
+//! rule of an IBM 3624 key, or `former`, or `past ` with the SHA-256 of that line. The block's MAC covers it, so that no
+//! file can stand for another, no former value for the present one, and no past value is forgotten.
 
 use std::sync::Arc;
 
 use cards::Timestamp;
-use data_encoding::HEXUPPER_PERMISSIVE;
+use data_encoding::{HEXLOWER, HEXUPPER_PERMISSIVE};
 use paycrypto::aes_key::AesKey;
 use paycrypto::emv_key::EmvKey;
 use paycrypto::tr31::header::{
     Algorithm as WrappedAlgorithm, Exportability, Header, KeyBlockVersion, OptionalBlock,
 };
 use paycrypto::tr31::{Kbpk, UnwrappedKey, padding_len, unwrap, wrap};
+use sha2::{Digest, Sha256};
 
-use crate::key_material::{Algorithm, CheckValueMethod, KeyMaterial};
+use crate::key_material::{Algorithm, CheckValueMethod, FINGERPRINT_LEN_BYTES, Fingerprint, KeyMaterial};
 use crate::keyring::{KeyValue, StoredKey};
 use crate::seam::{HsmRefusal, KeyName, KeyPurpose};
 use crate::{dice, ibm3624, key_purpose};
 
 const OPTIONAL_BLOCK_STORE: [u8; 2] = *b"10";
 const FORMER: &str = "former";
+const PAST: &str = "past ";
 
 /// Check value of the wrapped key, and of the key that wraps it: 2 digits that say how it is computed, then hex.
 /// ANSI X9.143:2022, optional blocks.
@@ -31,15 +34,37 @@ const OPTIONAL_BLOCK_KP_KBPK_CHECK_VALUE: [u8; 2] = *b"KP";
 
 /// A key as it lies in the key store.
 pub(crate) fn for_store(master_key: &AesKey, key: &StoredKey) -> String {
-    let rule = key.rule.as_ref().map(ibm3624::Rule::to_text);
-    let present = value_for_store(master_key, key, &key.present, rule.as_deref());
-    match &key.former {
-        Some(former) => {
-            let former = value_for_store(master_key, key, former, Some(FORMER));
-            format!("{present}\n{former}")
-        }
-        None => present,
-    }
+    let past = (!key.past.is_empty()).then(|| past_line(&key.past));
+    let more = match (&key.rule, &past) {
+        (Some(rule), _) => Some(rule.to_text()),
+        (None, Some(past)) => Some(past_vouched_for(past)),
+        (None, None) => None,
+    };
+    let present = value_for_store(master_key, key, &key.present, more.as_deref());
+    let former = key.former.as_ref();
+    let former = former.map(|former| value_for_store(master_key, key, former, Some(FORMER)));
+    [Some(present), former, past]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn past_line(past: &[Fingerprint]) -> String {
+    let past = past.iter().map(|value| HEXLOWER.encode(&value.0));
+    std::iter::once(PAST.to_owned()).chain(past).collect()
+}
+
+fn past_vouched_for(line: &str) -> String {
+    format!("{PAST}{}", HEXLOWER.encode(&Sha256::digest(line)))
+}
+
+fn past_from_line(line: &str) -> Option<Vec<Fingerprint>> {
+    let bytes = HEXLOWER.decode(line.strip_prefix(PAST)?.as_bytes()).ok()?;
+    let (values, []) = bytes.as_chunks::<FINGERPRINT_LEN_BYTES>() else {
+        return None;
+    };
+    Some(values.iter().copied().map(Fingerprint).collect())
 }
 
 fn value_for_store(master_key: &AesKey, key: &StoredKey, value: &KeyValue, more: Option<&str>) -> String {
@@ -63,16 +88,25 @@ fn value_for_store(master_key: &AesKey, key: &StoredKey, value: &KeyValue, more:
 
 /// A key out of the key store. `None` when it isn't exactly what [`for_store`] made under this master key.
 pub(crate) fn from_store(master_key: &AesKey, content: &str) -> Option<StoredKey> {
-    let (present, former) = match content.split_once('\n') {
+    let (values, past) = match content.rsplit_once('\n') {
+        Some((values, line)) if line.starts_with(PAST) => (values, Some(line)),
+        _ => (content, None),
+    };
+    let (present, former) = match values.split_once('\n') {
         Some((present, former)) => (present, Some(former)),
-        None => (content, None),
+        None => (values, None),
     };
     let (mut key, more) = value_from_store(master_key, present)?;
-    key.rule = match (key.purpose, more.as_deref()) {
-        (KeyPurpose::PinVerificationIbm3624, Some(rule)) => Some(ibm3624::Rule::from_text(rule)?),
-        (_, None) => None,
-        (_, Some(_)) => return None,
-    };
+    match (key.purpose, more.as_deref(), past) {
+        (KeyPurpose::PinVerificationIbm3624, Some(rule), None) => {
+            key.rule = Some(ibm3624::Rule::from_text(rule)?);
+        }
+        (purpose, Some(vouched_for), Some(line)) if key_purpose::of_a_zone(purpose) => {
+            key.past = (vouched_for == past_vouched_for(line)).then(|| past_from_line(line))??;
+        }
+        (_, None, None) => {}
+        (_, Some(_), _) | (_, None, Some(_)) => return None,
+    }
     if let Some(former) = former {
         let (former, more) = value_from_store(master_key, former)?;
         let fits = former.name == key.name
@@ -110,6 +144,7 @@ fn value_from_store(master_key: &AesKey, block: &str) -> Option<(StoredKey, Opti
             created: Timestamp(created.parse().ok()?),
         },
         former: None,
+        past: Vec::new(),
         rule: None,
     };
     Some((key, origin.next().map(str::to_owned)))

@@ -18,6 +18,9 @@ const AES_256_LEN_BYTES: usize = 32;
 const TDES_2_LEN_BYTES: usize = 16;
 const HMAC_LEN_BYTES: usize = 32;
 const CHECK_VALUE_LEN_MIN_BYTES: usize = 3;
+pub(crate) const FINGERPRINT_LEN_BYTES: usize = 16;
+const MEMORY_LABEL: &[u8] = b"pinward HSM memory v1";
+const FINGERPRINT_LABEL: &[u8] = b"pinward key value v1";
 
 /// How a key of some purpose is made and used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +79,10 @@ pub(crate) enum KeyMaterial {
     Identity(IdentityKey),
 }
 
+/// Of a key's value; see [`KeyMaterial::fingerprint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint(pub(crate) [u8; FINGERPRINT_LEN_BYTES]);
+
 /// An HMAC-SHA-256 key with its inner and outer state.
 pub(crate) struct HmacKey {
     bytes: Zeroizing<[u8; HMAC_LEN_BYTES]>,
@@ -83,6 +90,13 @@ pub(crate) struct HmacKey {
 }
 
 impl HmacKey {
+    /// The key for the HSM's own memory, out of its master key: what that key wraps and what it vouches for stay apart.
+    pub(crate) fn for_memory(master_key: &AesKey) -> Self {
+        let state = Hmac::<Sha256>::new_from_slice(master_key.expose_bytes()).expect("HMAC takes any length");
+        let derived = Zeroizing::new(state.chain_update(MEMORY_LABEL).finalize().into_bytes());
+        Self::from_bytes(&derived).expect("SHA-256 has 32 bytes")
+    }
+
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: [u8; HMAC_LEN_BYTES] = bytes.try_into().ok()?;
         Some(Self {
@@ -189,14 +203,25 @@ impl KeyMaterial {
 
     /// Whether two values are one key: TDES keys that differ in parity alone are. In constant time.
     pub(crate) fn is_same_key(&self, other: &Self) -> bool {
-        let value = |material: &Self| {
-            let mut bytes = Zeroizing::new(material.expose_bytes().to_vec());
-            if matches!(material, Self::Tdes(_)) {
-                set_odd_parity(&mut bytes);
-            }
-            bytes
-        };
-        value(self).ct_eq(&value(other)).into()
+        self.canonical_bytes().ct_eq(&other.canonical_bytes()).into()
+    }
+
+    /// What is remembered of a value that is gone: [`KeyMaterial::is_same_key`] of two values is equality of theirs.
+    ///
+    /// HMAC-SHA-256 under a key of the key store's own, the left half: it can be compared, not turned back.
+    pub(crate) fn fingerprint(&self, key: &HmacKey) -> Fingerprint {
+        let message = Zeroizing::new([FINGERPRINT_LABEL, &self.canonical_bytes()].concat());
+        let mac = key.mac(&message);
+        Fingerprint(*mac.first_chunk().expect("the MAC has 32 bytes"))
+    }
+
+    /// Without what doesn't count: the parity bits of TDES.
+    fn canonical_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(self.expose_bytes().to_vec());
+        if matches!(self, Self::Tdes(_)) {
+            set_odd_parity(&mut bytes);
+        }
+        bytes
     }
 
     /// As the key inventory names it.

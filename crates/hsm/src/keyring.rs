@@ -9,7 +9,7 @@ use paycrypto::tdes_key::Tdes2Key;
 
 use crate::ecdh::IdentityKey;
 use crate::ibm3624;
-use crate::key_material::{HmacKey, KeyMaterial};
+use crate::key_material::{Fingerprint, HmacKey, KeyMaterial};
 use crate::seam::{HsmRefusal, KeyInfo, KeyName, KeyPurpose};
 
 /// A key as the key store keeps it.
@@ -20,6 +20,8 @@ pub(crate) struct StoredKey {
     pub(crate) present: KeyValue,
     /// The value before its last replacement, for keys of a zone: it still reads.
     pub(crate) former: Option<KeyValue>,
+    /// Fingerprints of the values before those, so that none comes back.
+    pub(crate) past: Vec<Fingerprint>,
     /// By what rule it verifies, for [`KeyPurpose::PinVerificationIbm3624`].
     pub(crate) rule: Option<ibm3624::Rule>,
 }

@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `lmk` | 32 random bytes in hex, mode 0600: the key block protection key of all the others |
-//! | `NAME.key` | one key block, or two while its former value is read; see `key_block` |
+//! | `NAME.key` | one key block, or two while its former value is read, and fingerprints of older ones; see `key_block` |
 //! | `lock` | locked while an HSM has the directory open |
 //!
 //! The master key lies beside what it protects: this keeps keys apart from backups of the blocks and detects edits, but
@@ -19,6 +19,7 @@ use data_encoding::HEXLOWER;
 use paycrypto::aes_key::AesKey;
 use zeroize::Zeroizing;
 
+use crate::key_material::{Fingerprint, HmacKey, KeyMaterial};
 use crate::keyring::{KeyRing, StoredKey};
 use crate::seam::{HsmError, HsmFault, HsmRefusal, KeyInfo, KeyName};
 use crate::{dice, key_block};
@@ -53,6 +54,8 @@ pub enum OpenError {
 pub(crate) struct KeyStore {
     directory: PathBuf,
     master_key: AesKey,
+    /// Under it, what is remembered beside the keys.
+    memory_key: HmacKey,
     ring: RwLock<Arc<KeyRing>>,
     /// Held while a key is added or changed.
     writing: Mutex<()>,
@@ -79,6 +82,7 @@ impl KeyStore {
         }
         Ok(Self {
             directory: directory.to_path_buf(),
+            memory_key: HmacKey::for_memory(&master_key),
             master_key,
             ring: RwLock::new(Arc::new(ring)),
             writing: Mutex::new(()),
@@ -89,6 +93,11 @@ impl KeyStore {
     /// The keys at this moment.
     pub(crate) fn ring(&self) -> Arc<KeyRing> {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is remembered of a value when it is gone.
+    pub(crate) fn fingerprint(&self, material: &KeyMaterial) -> Fingerprint {
+        material.fingerprint(&self.memory_key)
     }
 
     /// Writes a key and syncs it; only then can it be used.

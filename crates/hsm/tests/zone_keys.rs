@@ -23,6 +23,7 @@ use support::{
 const LATER: Timestamp = Timestamp(1_800_000_500_000);
 const NEW_TDES: [u8; 16] = 0x2A2B_2C2D_2E2F_3031_4243_4445_4647_4849_u128.to_be_bytes();
 const NEWER_TDES: [u8; 16] = 0x5A5B_5C5D_5E5F_6061_7273_7475_7677_7879_u128.to_be_bytes();
+const NEWEST_TDES: [u8; 16] = 0x8A8B_8C8D_8E8F_9091_A2A3_A4A5_A6A7_A8A9_u128.to_be_bytes();
 const NEW_AES: [u8; 16] = [0x1F; 16];
 
 fn refused<T>(refusal: HsmRefusal) -> Result<T, HsmError> {
@@ -295,6 +296,89 @@ async fn the_two_values_in_a_key_file_can_not_change_places_or_come_from_elsewhe
         format!("{present}\n{former}\n{former}"),
         format!("{present}\n{former}\n"),
         format!("{present}\n"),
+    ] {
+        std::fs::write(&file, &edited).unwrap();
+        assert!(SoftwareHsm::open(directory.path()).is_err(), "{edited}");
+    }
+    std::fs::write(&file, &whole).unwrap();
+    SoftwareHsm::open(directory.path()).unwrap();
+}
+
+#[tokio::test]
+async fn no_value_that_a_key_ever_had_comes_back_whatever_was_dropped_or_restarted_meanwhile() {
+    const CHANGES: u8 = 40;
+    let mut world = World::new().await;
+    let purpose = KeyPurpose::ZonePinTdes;
+    let value = |number: u8| [number * 2; 8].into_iter().chain([0x92; 8]).collect::<Vec<u8>>();
+    let mut had = vec![ZPK_TDES.to_vec()];
+    for number in 1..=CHANGES {
+        let next = value(number);
+        replace(&world, "zpk-tdes", key_block(purpose, &next))
+            .await
+            .unwrap();
+        had.push(next);
+        if number % 7 == 0 {
+            world.hsm.drop_former_key(name("zpk-tdes")).await.unwrap();
+        }
+        if number % 10 == 0 {
+            let World { hsm, directory } = world;
+            drop(hsm);
+            let hsm = SoftwareHsm::open(directory.path()).unwrap();
+            world = World { hsm, directory };
+        }
+    }
+    let before = world.hsm.keys().await.unwrap();
+    for (row, value) in had.iter().enumerate() {
+        let again = replace(&world, "zpk-tdes", key_block(purpose, value)).await;
+        assert_eq!(again, refused(HsmRefusal::KeyUnchanged), "value {row}");
+        let other_parity: Vec<u8> = value.iter().map(|byte| byte ^ 1).collect();
+        let again = replace(&world, "zpk-tdes", key_block(purpose, &other_parity)).await;
+        assert_eq!(
+            again,
+            refused(HsmRefusal::KeyUnchanged),
+            "value {row}, other parity"
+        );
+    }
+    assert_eq!(world.hsm.keys().await.unwrap(), before);
+    let file = std::fs::read_to_string(world.directory.path().join("zpk-tdes.key")).unwrap();
+    for value in had {
+        assert!(
+            !file.to_uppercase().contains(&HEXUPPER.encode(&value)),
+            "a past value in clear"
+        );
+    }
+    replace(&world, "zpk-tdes", key_block(purpose, &NEWEST_TDES))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_values_that_a_key_had_can_not_be_struck_out_of_its_file() {
+    let world = World::new().await;
+    let purpose = KeyPurpose::ZonePinTdes;
+    for value in [NEW_TDES, NEWER_TDES, NEWEST_TDES] {
+        replace(&world, "zpk-tdes", key_block(purpose, &value))
+            .await
+            .unwrap();
+    }
+    let World { hsm, directory } = world;
+    drop(hsm);
+    let file = directory.path().join("zpk-tdes.key");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let [present, former, past] = lines[..] else {
+        unreachable!("a present and a former value, and those before")
+    };
+    let (first, second) = past.strip_prefix("past ").unwrap().split_at(32);
+    for edited in [
+        format!("{present}\n{former}"),
+        format!("{present}\n{former}\npast "),
+        format!("{present}\n{former}\npast {first}"),
+        format!("{present}\n{former}\npast {second}{first}"),
+        format!("{present}\n{former}\npast {first}{second}{second}"),
+        format!("{present}\n{former}\n{past}\n"),
+        format!("{present}\n{former}\n{past}\n{past}"),
+        format!("{present}\n{past}\n{former}"),
     ] {
         std::fs::write(&file, &edited).unwrap();
         assert!(SoftwareHsm::open(directory.path()).is_err(), "{edited}");

@@ -165,7 +165,8 @@ pub trait KeyAdmin: Send + Sync {
     /// - [`HsmRefusal::KeyUsage`](super::HsmRefusal::KeyUsage): usage, algorithm or mode of another purpose
     /// - [`HsmRefusal::KeyCheckValue`](super::HsmRefusal::KeyCheckValue): `kcv`, or the block's own check value
     ///   (optional blocks `KC` and `KP` of ANSI X9.143:2022), isn't the key's
-    /// - [`HsmRefusal::KeyUnchanged`](super::HsmRefusal::KeyUnchanged): it is the value that the key has or had before
+    /// - [`HsmRefusal::KeyUnchanged`](super::HsmRefusal::KeyUnchanged): it is a value that the key has or ever had
+    ///   before; of those that can't read any more a fingerprint is kept
     async fn replace_key(
         &self,
         name: KeyName,
