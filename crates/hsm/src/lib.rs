@@ -27,6 +27,7 @@ mod octets;
 mod pins;
 mod records;
 mod remote;
+mod sealed_messages;
 mod seam;
 mod serve;
 mod software;

@@ -17,10 +17,10 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::seam::{
-    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, EnvelopeOffer, EnvelopeRequest, HsmCard,
-    HsmError, HsmFault, Ibm3624Rule, ImportPin, Item, KeyAdmin, KeyInfo, KeyName, KeyPurpose, MessageToMac,
-    MessageWithMac, PaymentHsm, PersonalisedCard, PinChange, RevealWhich, RevealedPin, SealedEnvelope,
-    StateMac, StateToSeal,
+    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, EnvelopeOffer, EnvelopeRequest,
+    HsmCard, HsmError, HsmFault, Ibm3624Rule, ImportPin, Item, KeyAdmin, KeyInfo, KeyName, KeyPurpose,
+    MessageToMac, MessageWithMac, PaymentHsm, PersonalisedCard, PinChange, RevealWhich, RevealedPin,
+    SealedEnvelope, StateMac, StateToSeal,
 };
 use crate::wire::{self, LENGTH_LEN_BYTES, Request};
 
@@ -258,6 +258,14 @@ impl PaymentHsm for RemoteHsm {
         envelope: SealedEnvelope,
     ) -> Result<RevealedPin, HsmError> {
         self.ask(Request::RevealPin(card, which, envelope)).await
+    }
+
+    async fn seal_messages(&self, messages: Vec<ClearMessage>) -> Result<Vec<Vec<u8>>, HsmFault> {
+        self.ask(Request::SealMessages(messages)).await
+    }
+
+    async fn open_messages(&self, sealed: Vec<Vec<u8>>) -> Result<Vec<Option<ClearMessage>>, HsmFault> {
+        self.ask(Request::OpenMessages(sealed)).await
     }
 
     async fn anchor_audit(&self, sequence: u64, hash: [u8; 32]) -> Result<[u8; 16], HsmFault> {

@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 mod check;
 mod envelopes;
 mod keys;
+mod messages;
 mod pins;
 
 pub use check::*;
 pub use envelopes::*;
 pub use keys::*;
+pub use messages::*;
 pub use pins::*;
 
 /// A card as the HSM needs it: who it is and its authenticated state.
@@ -184,6 +186,12 @@ pub trait PaymentHsm: Send + Sync {
         which: RevealWhich,
         envelope: SealedEnvelope,
     ) -> Result<RevealedPin, HsmError>;
+
+    /// Seals messages for the store: AES-256-GCM under a key for nothing else. Each is longer by 28 bytes.
+    async fn seal_messages(&self, messages: Vec<ClearMessage>) -> Result<Vec<Vec<u8>>, HsmFault>;
+
+    /// Opens what [`PaymentHsm::seal_messages`] made; `None` for anything else, sealed PANs among it.
+    async fn open_messages(&self, sealed: Vec<Vec<u8>>) -> Result<Vec<Option<ClearMessage>>, HsmFault>;
 
     /// MAC of the audit chain's head, so that a cut tail or a rewritten chain shows.
     async fn anchor_audit(&self, sequence: u64, hash: [u8; 32]) -> Result<[u8; 16], HsmFault>;

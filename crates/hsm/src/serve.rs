@@ -174,6 +174,8 @@ fn answer(hsm: &SoftwareHsm, id: u64, request: Request, out: &mut Vec<u8>) -> Re
         Request::CreatePin(card, envelope) => put(out, id, hsm.create_pin(card, envelope)),
         Request::ChangePin(card, envelope) => put(out, id, hsm.change_pin(card, envelope)),
         Request::RevealPin(card, which, envelope) => put(out, id, hsm.reveal_pin(card, which, envelope)),
+        Request::SealMessages(messages) => put(out, id, hsm.seal_messages(messages)),
+        Request::OpenMessages(sealed) => put(out, id, hsm.open_messages(sealed)),
         Request::AnchorAudit(sequence, hash) => put(out, id, hsm.anchor_audit(sequence, hash)),
         Request::Keys => put(out, id, hsm.keys()),
         Request::GenerateKey(name, purpose, now) => put(out, id, hsm.generate_key(name, purpose, now)),

@@ -10,12 +10,12 @@ use crate::envelopes::{Envelope, Envelopes};
 use crate::keystore::{KeyStore, OpenError};
 use crate::records::{self, AuthenticCard};
 use crate::seam::{
-    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, EnvelopeOffer, EnvelopeRequest, HsmCard,
-    HsmError, HsmFault, HsmRefusal, Ibm3624Rule, ImportPin, Item, KeyAdmin, KeyInfo, KeyName, KeyPurpose,
-    MessageToMac, MessageWithMac, PaymentHsm, PersonalisedCard, PinChange, PinOperation, RevealWhich,
-    RevealedPin, SealedEnvelope, StateMac, StateToSeal,
+    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, EnvelopeOffer, EnvelopeRequest,
+    HsmCard, HsmError, HsmFault, HsmRefusal, Ibm3624Rule, ImportPin, Item, KeyAdmin, KeyInfo, KeyName,
+    KeyPurpose, MessageToMac, MessageWithMac, PaymentHsm, PersonalisedCard, PinChange, PinOperation,
+    RevealWhich, RevealedPin, SealedEnvelope, StateMac, StateToSeal,
 };
-use crate::{chip, key_admin, message_mac, pins};
+use crate::{chip, key_admin, message_mac, pins, sealed_messages};
 use paycrypto::pin::{PIN_LEN_MAX_DIGITS, PIN_LEN_MIN_DIGITS};
 
 /// A payment HSM in software, for development, pilots and closed loops.
@@ -199,6 +199,20 @@ impl PaymentHsm for SoftwareHsm {
     ) -> Result<RevealedPin, HsmError> {
         let (card, envelope) = self.card_and_envelope(&card, PinOperation::ViewPin, &sealed)?;
         Ok(pins::reveal(&self.keys.ring(), &card, which, &envelope, &sealed)?)
+    }
+
+    async fn seal_messages(&self, messages: Vec<ClearMessage>) -> Result<Vec<Vec<u8>>, HsmFault> {
+        let ring = self.keys.ring();
+        let key = ring.aes(KeyPurpose::PanStorage).map_err(needs_key)?;
+        let seal = |message| sealed_messages::seal(key, message);
+        messages.iter().map(seal).collect()
+    }
+
+    async fn open_messages(&self, sealed: Vec<Vec<u8>>) -> Result<Vec<Option<ClearMessage>>, HsmFault> {
+        let ring = self.keys.ring();
+        let key = ring.aes(KeyPurpose::PanStorage).map_err(needs_key)?;
+        let open = |sealed: &Vec<u8>| sealed_messages::open(key, sealed);
+        Ok(sealed.iter().map(open).collect())
     }
 
     async fn anchor_audit(&self, sequence: u64, hash: [u8; 32]) -> Result<[u8; 16], HsmFault> {

@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::seam::{
-    CheckRequest, ChipAnswerRequest, EnvelopeRequest, HsmCard, Ibm3624Rule, ImportPin, KeyName, KeyPurpose,
-    MessageToMac, MessageWithMac, RevealWhich, SealedEnvelope, StateToSeal,
+    CheckRequest, ChipAnswerRequest, ClearMessage, EnvelopeRequest, HsmCard, Ibm3624Rule, ImportPin, KeyName,
+    KeyPurpose, MessageToMac, MessageWithMac, RevealWhich, SealedEnvelope, StateToSeal,
 };
 
 /// Longest frame, its length field not counted. A batch of 128 checks has about 60 KB.
@@ -39,6 +39,8 @@ pub(crate) enum Request {
     CreatePin(HsmCard, SealedEnvelope),
     ChangePin(HsmCard, SealedEnvelope),
     RevealPin(HsmCard, RevealWhich, SealedEnvelope),
+    SealMessages(Vec<ClearMessage>),
+    OpenMessages(Vec<Vec<u8>>),
     AnchorAudit(u64, [u8; 32]),
     Keys,
     GenerateKey(KeyName, KeyPurpose, Timestamp),
