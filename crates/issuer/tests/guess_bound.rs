@@ -27,8 +27,8 @@ use issuer::{
 use sim::card::chip::{Chip, Interface};
 use store::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
-    DueNotice, ImportReport, MessageRecord, NewCardmember, NewState, SessionRecord, SignInCharge,
-    StepUpSpend, Store, StoreFault,
+    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, NewState, OwedCount, OwedMessage,
+    SessionRecord, SignInCharge, StepUpSpend, Store, StoreFault,
 };
 use tempfile::TempDir;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -352,6 +352,10 @@ naive! {
     claim_notices(now: Timestamp, lease_until: Timestamp, limit: u32) -> Vec<DueNotice>;
     notice_sent(id: i64, at: Timestamp) -> ();
     notice_failed(id: i64, next_try_at: Timestamp, reason: &str) -> ();
+    keep_owed(owed: Vec<NewOwed>) -> Vec<i64>;
+    owed(link: &str, after: i64, limit: u32) -> Vec<OwedMessage>;
+    owed_by_link() -> Vec<OwedCount>;
+    settle_owed(ids: Vec<i64>) -> ();
     audit_from(sequence: u64, limit: u32) -> Vec<AuditRecord>;
     append_audit(events: Vec<AuditEvent>) -> ();
     audit_head() -> Option<AuditRecord>;

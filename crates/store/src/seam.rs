@@ -202,6 +202,36 @@ pub struct DueNotice {
     pub tries: u32,
 }
 
+/// What is owed to a link's upstream, as it is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewOwed {
+    /// Name of the link.
+    pub link: String,
+    /// Since when it is owed.
+    pub at: Timestamp,
+    /// The message, sealed by the HSM: opaque here.
+    pub sealed: Vec<u8>,
+}
+
+/// What is owed to a link's upstream, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwedMessage {
+    /// Never given twice.
+    pub id: i64,
+    pub at: Timestamp,
+    pub sealed: Vec<u8>,
+}
+
+/// How much is owed to a link's upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwedCount {
+    pub link: String,
+    /// At least one.
+    pub messages: u64,
+    /// Since when the oldest is owed.
+    pub oldest: Timestamp,
+}
+
 /// A cardmember as imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCardmember {
@@ -377,6 +407,15 @@ pub trait Store: Send + Sync {
     /// Final: it is never due again, whatever is said of it later.
     async fn notice_sent(&self, id: i64, at: Timestamp) -> Result<(), StoreFault>;
     async fn notice_failed(&self, id: i64, next_try_at: Timestamp, reason: &str) -> Result<(), StoreFault>;
+
+    /// Keeps what is owed to upstreams, durably; gives their numbers, in order.
+    async fn keep_owed(&self, owed: Vec<NewOwed>) -> Result<Vec<i64>, StoreFault>;
+    /// Up to `limit` of those of a link with a number above `after`, oldest first.
+    async fn owed(&self, link: &str, after: i64, limit: u32) -> Result<Vec<OwedMessage>, StoreFault>;
+    /// Links to whose upstream anything is owed, by name.
+    async fn owed_by_link(&self) -> Result<Vec<OwedCount>, StoreFault>;
+    /// Forgets what the upstream has answered. Numbers that are not there are passed over.
+    async fn settle_owed(&self, ids: Vec<i64>) -> Result<(), StoreFault>;
 
     /// Audit records from a sequence number on, ascending.
     async fn audit_from(&self, sequence: u64, limit: u32) -> Result<Vec<AuditRecord>, StoreFault>;

@@ -9,6 +9,7 @@ mod commit;
 mod committer;
 mod import;
 mod notices;
+mod owed;
 mod readers;
 mod reissue;
 mod rows;

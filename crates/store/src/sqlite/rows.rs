@@ -5,7 +5,7 @@ use rusqlite::{Error, Result, Row, types::Type};
 
 use crate::{
     AttemptRecord, AuditAnchor, AuditRecord, CardRecord, CardmemberRecord, DueNotice, MessageRecord,
-    SessionRecord,
+    OwedCount, OwedMessage, SessionRecord,
 };
 
 pub(super) fn row_id(card: CardRef) -> i64 {
@@ -110,6 +110,24 @@ pub(super) fn due_notice(row: &Row<'_>) -> Result<DueNotice> {
         at: Timestamp(row.get(6)?),
         detail: row.get(7)?,
         tries: row.get(8)?,
+    })
+}
+
+/// Columns as in `OWED_FROM`.
+pub(super) fn owed(row: &Row<'_>) -> Result<OwedMessage> {
+    Ok(OwedMessage {
+        id: row.get(0)?,
+        at: Timestamp(row.get(1)?),
+        sealed: row.get(2)?,
+    })
+}
+
+/// Columns as in `OWED_BY_LINK`.
+pub(super) fn owed_count(row: &Row<'_>) -> Result<OwedCount> {
+    Ok(OwedCount {
+        link: row.get(0)?,
+        messages: row.get::<_, i64>(1)?.cast_unsigned(),
+        oldest: Timestamp(row.get(2)?),
     })
 }
 

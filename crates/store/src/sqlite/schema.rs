@@ -18,7 +18,10 @@ const WRITER_CACHE_KIB: i64 = 256 * 1024;
 /// Small: it is void after each commit, and cards are read from memory.
 const READER_CACHE_KIB: i64 = 8 * 1024;
 
-const MIGRATIONS: [&str; 1] = [include_str!("../../sql/sqlite/0001_first.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../sql/sqlite/0001_first.sql"),
+    include_str!("../../sql/sqlite/0002_owed.sql"),
+];
 
 const CREATE_MIGRATION_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, sha256 BLOB NOT NULL) STRICT";

@@ -89,5 +89,10 @@ statements! {
         ORDER BY notice.id LIMIT $2";
     LEASE_NOTICE = "UPDATE notice SET due_at = $1, tries = tries + 1 WHERE id = $2";
     NOTICE_SENT = "UPDATE notice SET sent_at = $1 WHERE id = $2 AND sent_at IS NULL";
+    INSERT_OWED = "INSERT INTO owed (link, at, sealed) VALUES ($1, $2, $3)";
+    OWED_FROM = "SELECT id, at, sealed FROM owed WHERE link = $1 AND id > $2 ORDER BY id LIMIT $3";
+    OWED_BY_LINK = "SELECT link, count(*), min(at) FROM owed GROUP BY link ORDER BY link";
+    DELETE_OWED = "DELETE FROM owed WHERE id = $1";
+
     NOTICE_FAILED = "UPDATE notice SET due_at = $1, failure = $2 WHERE id = $3 AND sent_at IS NULL";
 }

@@ -8,14 +8,14 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
-    DueNotice, ImportReport, MessageRecord, NewCardmember, NewState, SessionRecord, SignInCharge,
-    StepUpSpend, Store, StoreFault,
+    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, NewState, OwedCount, OwedMessage,
+    SessionRecord, SignInCharge, StepUpSpend, Store, StoreFault,
     sqlite::{
         SqliteStore,
         commit::Writing,
         committer::Failure,
         import::{self, CardImport},
-        notices,
+        notices, owed,
         reissue::Reissue,
         rows, sign_in, statements as sql,
     },
@@ -296,6 +296,29 @@ impl Store for SqliteStore {
     async fn notice_failed(&self, id: i64, next_try_at: Timestamp, reason: &str) -> Result<(), StoreFault> {
         let reason = reason.to_owned();
         self.write(move |writing| notices::failed(writing, id, next_try_at, &reason))
+            .await
+    }
+
+    async fn keep_owed(&self, owed: Vec<NewOwed>) -> Result<Vec<i64>, StoreFault> {
+        self.committer
+            .write(owed.len(), move |writing| owed::keep(writing, &owed))
+            .await
+    }
+
+    async fn owed(&self, link: &str, after: i64, limit: u32) -> Result<Vec<OwedMessage>, StoreFault> {
+        let link = link.to_owned();
+        self.read(move |connection| all(connection, sql::OWED_FROM, (link, after, limit), rows::owed))
+            .await
+    }
+
+    async fn owed_by_link(&self) -> Result<Vec<OwedCount>, StoreFault> {
+        self.read(|connection| all(connection, sql::OWED_BY_LINK, [], rows::owed_count))
+            .await
+    }
+
+    async fn settle_owed(&self, ids: Vec<i64>) -> Result<(), StoreFault> {
+        self.committer
+            .write(ids.len(), move |writing| owed::settle(writing, &ids))
             .await
     }
 

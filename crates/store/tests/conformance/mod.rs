@@ -5,6 +5,7 @@ pub(crate) mod commits;
 pub(crate) mod concurrency;
 pub(crate) mod imports;
 pub(crate) mod notices;
+pub(crate) mod owed;
 pub(crate) mod reissues;
 pub(crate) mod sign_in;
 
@@ -58,6 +59,8 @@ macro_rules! conformance {
             sign_in::a_password_is_set_for_an_existing_cardmember_only,
             notices::a_lease_keeps_others_away_until_it_ends,
             notices::a_failed_notice_waits_with_those_after_it,
+            owed::what_is_owed_stays_until_it_is_settled_across_reopening,
+            owed::what_is_owed_is_counted_by_link_with_its_oldest,
             audit::the_chain_is_valid_and_has_no_gap,
             audit::anchors_are_kept_in_order,
         );
