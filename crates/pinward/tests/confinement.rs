@@ -404,7 +404,11 @@ fn ask_api(
         (200, "UnknownCard", message("3", stranger, &right_hex)),
         (200, "DuplicateDiffers", message("1", pan, &right_hex)),
         (422, "pin", message("4", pan, &right_hex[1..])),
-        (422, "pan", message("5", &with_wrong_check_digit(stranger), &right_hex)),
+        (
+            422,
+            "pan",
+            message("5", &with_wrong_check_digit(stranger), &right_hex),
+        ),
         (422, "id", message(&"6".repeat(65), stranger, &right_hex)),
         (400, "", good.replace("\"cash\"", &format!("\"{stranger}\""))),
         (400, "", good.replace("978", &format!("\"{stranger}\""))),

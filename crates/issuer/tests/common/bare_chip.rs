@@ -111,8 +111,13 @@ impl BareChip {
             atc: self.atc,
             iad: &iad,
         };
-        let session =
-            AcSession::new(self.keys.profile(), self.keys.ac(), self.atc, unpredictable_number).unwrap();
+        let session = AcSession::new(
+            self.keys.profile(),
+            self.keys.ac(),
+            self.atc,
+            unpredictable_number,
+        )
+        .unwrap();
         let arqc = session.generate(&input).unwrap();
         let field55 = Field55 {
             cryptogram: arqc,
