@@ -244,8 +244,8 @@ def cmac(key, data):
 
 
 def icc_mk_a(q):
-    return kd.derive_icc_mk_a(bytes.fromhex(q["key"]), q["account"], q["psn"]).hex().upper()
+    return kd.derive_icc_mk_a(bytes.fromhex(q["key"]), q["account"], q.get("psn")).hex().upper()
 
 
 def icc_mk_b(q):
-    return kd.derive_icc_mk_b(bytes.fromhex(q["key"]), q["account"], q["psn"]).hex().upper()
+    return kd.derive_icc_mk_b(bytes.fromhex(q["key"]), q["account"], q.get("psn")).hex().upper()

@@ -8,6 +8,7 @@ import json
 import sys
 
 from psec import pin, pinblock, tr31
+from pyemv import mac
 
 from chip import chip, icc_mk_a, icc_mk_b
 
@@ -68,9 +69,14 @@ def tr31_wrap(q):
     return tr31.wrap(h(q["kbpk"]), header, h(q["key"]))
 
 
+def retail_mac(q):
+    key = h(q["key"])
+    return x(mac.mac_iso9797_3(key[:8], key[8:], h(q["data"]), q["padding"], 8))
+
+
 ANSWERS = {
     f.__name__: f
-    for f in (iso0, iso2, iso3, iso3_open, iso4, iso4_open, pvv, offset, tr31_open, tr31_wrap, chip, icc_mk_a, icc_mk_b)
+    for f in (retail_mac, iso0, iso2, iso3, iso3_open, iso4, iso4_open, pvv, offset, tr31_open, tr31_wrap, chip, icc_mk_a, icc_mk_b)
 }
 
 for line in sys.stdin:

@@ -4,7 +4,7 @@ use paycrypto::arpc::{
     ArpcError, AuthenticAnswer, IssuerAnswer, issuer_authentication_data, open_issuer_authentication_data,
 };
 use paycrypto::cryptogram::AcSession;
-use paycrypto::cvn::{ArpcMethod, Cvn};
+use paycrypto::cvn::{ArpcMethod, Cvn, ScriptMacData};
 use paycrypto::emv_key::{EmvAlgorithm, EmvKey, WrongAlgorithm};
 use paycrypto::icc_keys::CardKeys;
 use paycrypto::pin::Pin;
@@ -132,6 +132,22 @@ fn only_counted_and_chained_versions_tell_a_second_command_from_a_first() {
         assert_eq!(first != second, distinct, "{cvn:?}");
         let verified = verify_mac_only(&keys, now().after(&keys, &first), PIN_UNBLOCK, &second);
         assert_eq!(verified, Ok(()), "{cvn:?}");
+    }
+}
+
+#[test]
+fn the_highest_cryptogram_plus_one_command_counts_on_from_zero() {
+    for cvn in Cvn::ALL {
+        let after_one = ScriptContext {
+            commands_before: 1,
+            ..ScriptContext::first(0xFFFF, [0xFF; 8])
+        };
+        let zero = ScriptContext::first(0xFFFF, [0; 8]);
+        let keys = keys(cvn, 0x40);
+        let same =
+            build_pin_change(&keys, after_one, &pin("7391")) == build_pin_change(&keys, zero, &pin("7391"));
+        let counted = cvn.profile().script_mac == ScriptMacData::AtcArqcPlusCount;
+        assert_eq!(same, counted, "{cvn:?}");
     }
 }
 

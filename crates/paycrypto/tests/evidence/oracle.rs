@@ -10,7 +10,7 @@ use paycrypto::ibm3624::{DecimalisationTable, ValidationData, offset};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{decode_iso3, encode_iso0, encode_iso2, encode_iso3, iso4};
 use paycrypto::pvv::{Pvki, generate_pvv};
-use paycrypto::tdes_key::Tdes2Key;
+use paycrypto::tdes_key::{MacPadding, Tdes2Key};
 use paycrypto::tr31::header::{
     Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse, OptionalBlock,
 };
@@ -156,6 +156,24 @@ fn psec_makes_and_opens_the_same_pin_blocks() {
 }
 
 #[test]
+fn pyemv_computes_the_same_macs_of_every_length() {
+    let mut sequence = Sequence(7);
+    let mut questions = Vec::new();
+    let mut ours = Vec::new();
+    for len in 0..=64 {
+        let (key, data) = (sequence.bytes::<16>(), sequence.bytes::<64>());
+        for (padding, number) in [(MacPadding::Method1, 1), (MacPadding::Method2, 2)] {
+            let mac = Tdes2Key::from_bytes(&key).retail_mac(padding, &data[..len]);
+            ours.push(Value::from(hex(&mac)));
+            questions.push(
+                json!({"ask": "retail_mac", "key": hex(&key), "data": hex(&data[..len]), "padding": number}),
+            );
+        }
+    }
+    assert_eq!(ask(&questions), ours);
+}
+
+#[test]
 fn psec_computes_the_same_pvvs() {
     let mut sequence = Sequence(2);
     let mut questions = Vec::new();
@@ -249,7 +267,8 @@ fn psec_opens_our_key_blocks_and_we_open_its() {
             KeyBlockVersion::D,
         ][case % 4];
         let kbpk = AnyKbpk::of(version, &mut sequence);
-        let key = sequence.bytes::<16>();
+        let key_len = [16, 24, 32, 1][case / 4 % 4];
+        let key = sequence.bytes::<32>()[..key_len].to_vec();
         let label_len = sequence.below(40);
         let blocks = json!({"KS": sequence.digits(20), "LB": sequence.digits(label_len)});
         let optional_blocks = [(*b"KS", "KS"), (*b"LB", "LB")]
@@ -268,7 +287,7 @@ fn psec_opens_our_key_blocks_and_we_open_its() {
             optional_blocks: optional_blocks.to_vec(),
         };
         let extra = version.block_len_bytes() * sequence.below(2);
-        let padding = &sequence.bytes::<32>()[..padding_len(version, key.len()) + extra];
+        let padding = &sequence.bytes::<48>()[..padding_len(version, key.len()) + extra];
         let block = wrap(kbpk.as_kbpk(), &header, &key, padding).unwrap();
         let (letter, algorithm) = (&block[..1], &block[7..8]);
         questions.push(json!({"ask": "tr31_open", "kbpk": kbpk.hex(), "block": block}));

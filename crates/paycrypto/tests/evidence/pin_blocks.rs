@@ -15,7 +15,7 @@ use crate::vector_file::{Record, records};
 #[test]
 fn published_pin_blocks_come_out_and_open() {
     let records = records("pinblock.txt");
-    assert_eq!(records.len(), 10);
+    assert_eq!(records.len(), 11);
     for record in records.iter().filter(|record| record.has("format")) {
         let pin = record.pin("pin");
         match record.text("format") {

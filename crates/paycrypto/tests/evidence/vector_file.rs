@@ -44,6 +44,12 @@ pub(crate) fn records(file: &str) -> Vec<Record> {
     records
 }
 
+/// As many bytes as upper-case hexadecimal digits say.
+pub(crate) fn unhex<const N: usize>(digits: &str) -> [u8; N] {
+    let bytes = HEXUPPER.decode(digits.as_bytes()).unwrap();
+    bytes.try_into().unwrap()
+}
+
 impl Record {
     pub(crate) fn has(&self, name: &str) -> bool {
         self.fields.contains_key(name)
@@ -83,6 +89,14 @@ impl Record {
 
     pub(crate) fn account(&self) -> AccountDigits {
         AccountDigits::parse(self.text("account")).unwrap()
+    }
+
+    /// Whole name, and what follows the prefix in it, of each field whose name begins so.
+    pub(crate) fn rows(&self, prefix: &str) -> Vec<(String, String)> {
+        let names = self.fields.keys();
+        names
+            .filter_map(|name| Some((name.clone(), name.strip_prefix(prefix)?.to_owned())))
+            .collect()
     }
 
     /// Compares and, where they differ, names the source and the step.

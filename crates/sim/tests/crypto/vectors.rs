@@ -108,24 +108,35 @@ fn key_blocks_open_as_published_and_ours_open_again() {
 #[test]
 fn dukpt_keys_come_out_as_published() {
     for record in records("dukpt.txt") {
+        let rows = |prefix: &str| -> Vec<(String, Value)> {
+            let named =
+                |(name, value): (&String, &Value)| Some((name.strip_prefix(prefix)?.into(), value.clone()));
+            record.iter().filter_map(named).collect()
+        };
         if record["kind"] == "aes" {
-            let ksn = format!("{}00000001", record["ikid"].as_str().unwrap());
-            let case = json!({ "do": "aes", "bdk": record["bdk"], "ksn": ksn });
-            let answer = answers(CryptoCommand::Dukpt(FORM), &[case]).remove(0);
-            for name in ["initial_key", "derivation_key", "pin_key"] {
-                assert_eq!(answer[name], record[name]);
+            for (counter, pin_key) in rows("pin_key_") {
+                let ksn = format!("{}{counter}", record["ikid"].as_str().unwrap());
+                let case = json!({ "do": "aes", "bdk": record["bdk"], "ksn": ksn });
+                let answer = answers(CryptoCommand::Dukpt(FORM), &[case]).remove(0);
+                assert_eq!(answer["initial_key"], record["initial_key"]);
+                assert_eq!(
+                    answer["derivation_key"],
+                    record[&format!("derivation_key_{counter}")]
+                );
+                assert_eq!(answer["pin_key"], pin_key);
             }
             continue;
         }
-        let key = answers(
-            CryptoCommand::Dukpt(FORM),
-            &[case("tdes", &record, &["bdk", "ksn"])],
-        );
-        let block = json!({
-            "do": "encode", "format": "0", "pin": record["pin"], "account": record["account"], "key": key[0]["pin_key"],
-        });
-        let block = answers(CryptoCommand::Pinblock(FORM), &[block]);
-        assert_eq!(block, [json!({ "block": record["block"] })]);
+        for (ksn, block) in rows("block_") {
+            let case = json!({ "do": "tdes", "bdk": record["bdk"], "ksn": ksn });
+            let key = answers(CryptoCommand::Dukpt(FORM), &[case]);
+            let encode = json!({
+                "do": "encode", "format": "0", "pin": record["pin"], "account": record["account"],
+                "key": key[0]["pin_key"],
+            });
+            let made = answers(CryptoCommand::Pinblock(FORM), &[encode]);
+            assert_eq!(made, [json!({ "block": block })]);
+        }
     }
 }
 
