@@ -1,5 +1,5 @@
-//! A second opinion: pyiso8583 reads what we build and builds what we read, for messages made by dice
-//! in every dialect.
+//! A second opinion: pyiso8583 reads what we build and builds what we read, in every dialect: messages made by dice, and
+//! each field at its greatest length with every character of its kind.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use iso8583::build::MessageBuilder;
-use iso8583::dialect::Dialect;
+use iso8583::dialect::{Dialect, Kind, Length};
 use iso8583::message::Message;
 use iso8583::mti::MTI_0200_FINANCIAL_REQUEST;
 use proptest::strategy::{Strategy, ValueTree};
@@ -20,11 +20,12 @@ fn pyiso8583_reads_and_writes_the_same_messages() {
     for name in Dialect::names() {
         let dialect = Dialect::named(name).unwrap();
         let mut dice = TestRunner::deterministic();
-        let frames: Vec<Vec<u8>> = (0..MESSAGES)
-            .map(|_| message_by_dice(&dialect, &mut dice))
+        let at_random = (0..MESSAGES).map(|_| message_by_dice(&dialect, &mut dice));
+        let frames: Vec<Vec<u8>> = at_random
+            .chain(fields().map(|field| message_of_longest(&dialect, field)))
             .collect();
         let answer = transcode(name, &frames);
-        assert_eq!(answer.lines().count(), MESSAGES, "{name}");
+        assert_eq!(answer.lines().count(), frames.len(), "{name}");
         for (frame, line) in frames.iter().zip(answer.lines()) {
             let mut words = line.split(' ');
             assert_eq!(&common::unhex(words.next().unwrap()), frame, "{name}");
@@ -43,8 +44,36 @@ fn pyiso8583_reads_and_writes_the_same_messages() {
     }
 }
 
+fn fields() -> impl Iterator<Item = u8> {
+    (2..=128).filter(|&field| field != 65)
+}
+
+/// One field as long as it may be, with every character that it may hold.
+fn message_of_longest(dialect: &Dialect, field: u8) -> Vec<u8> {
+    let spec = dialect.field(field).expect("the field is of the dialect");
+    let characters = match spec.kind {
+        Kind::N => (b'0'..=b'9').collect(),
+        Kind::Z => b"0123456789=".to_vec(),
+        Kind::An => [b' ']
+            .into_iter()
+            .chain(b'0'..=b'9')
+            .chain(b'A'..=b'Z')
+            .chain(b'a'..=b'z')
+            .collect(),
+        Kind::Ans => (b' '..=b'~').collect(),
+        Kind::B => (0..=0xFF).collect::<Vec<u8>>(),
+    };
+    let (Length::Fixed(longest) | Length::Ll(longest) | Length::Lll(longest)) = spec.length;
+    let value: Vec<u8> = characters.into_iter().cycle().take(longest.into()).collect();
+    let mut builder = MessageBuilder::new(dialect, dialect.message_type(MTI_0200_FINANCIAL_REQUEST));
+    builder.set(field, &value).expect("the value fits");
+    let mut frame = Vec::new();
+    builder.write_to(&mut frame);
+    frame
+}
+
 fn message_by_dice(dialect: &Dialect, dice: &mut TestRunner) -> Vec<u8> {
-    let numbers: Vec<u8> = (2..=128).filter(|&field| field != 65).collect();
+    let numbers: Vec<u8> = fields().collect();
     let fields = draw(proptest::sample::subsequence(numbers, 0..20), dice);
     let mut builder = MessageBuilder::new(dialect, dialect.message_type(MTI_0200_FINANCIAL_REQUEST));
     for field in fields {
