@@ -30,7 +30,7 @@ pub enum BuildError {
         field: u8,
     },
     /// Wrong length for the field.
-    #[error("field {field}: wanted {wanted:?}, got {got} bytes")]
+    #[error("field {field}: wanted {wanted}, got {got}")]
     Length {
         /// Field number.
         field: u8,
@@ -40,7 +40,7 @@ pub enum BuildError {
         got: usize,
     },
     /// A byte that this kind of field cannot hold.
-    #[error("field {field}: wanted characters of kind {wanted:?} at byte {at}")]
+    #[error("field {field} at byte {at} of its value: wanted {wanted}")]
     Character {
         /// Field number.
         field: u8,

@@ -4,6 +4,7 @@
 //! to networks, and what the codes of responses and of network management are.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -235,6 +236,29 @@ impl Dialect {
 
     fn has_codes_of_1987(&self) -> bool {
         self.field(39).is_none_or(|spec| spec.length == Length::Fixed(2))
+    }
+}
+
+/// The bytes it may hold, in words.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::N => "digits",
+            Self::An => "letters, digits and blanks",
+            Self::Ans => "printable ASCII",
+            Self::Z => "digits and separators of a track",
+            Self::B => "any bytes",
+        })
+    }
+}
+
+/// How many bytes a value may have, in words.
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(len) => write!(f, "{len} bytes"),
+            Self::Ll(max) | Self::Lll(max) => write!(f, "at most {max} bytes"),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Framing: how messages are told apart on a byte stream. Sans-I/O: the caller reads and writes the stream.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -26,16 +27,21 @@ pub enum Framing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FrameError {
     /// A header says more than a message may have.
-    #[error("frame of {got} bytes, at most {max} are read")]
+    #[error("frame of {got} bytes by a header of {framing}, at most {max} are allowed")]
     TooLong {
+        /// The link's framing: another one on the wire reads as a length like this.
+        framing: Framing,
         /// Most bytes a message may have.
         max: usize,
         /// Bytes the header announces.
         got: usize,
     },
     /// A header is not of this framing: not digits, or not zero where it must be.
-    #[error("not a length header of this framing")]
-    Header,
+    #[error("not a header of {framing}")]
+    Header {
+        /// The link's framing.
+        framing: Framing,
+    },
 }
 
 /// A setting names no framing.
@@ -80,7 +86,11 @@ impl Framing {
         let Some(len) = u16::try_from(got).ok().filter(|_| got <= MESSAGE_LEN_MAX) else {
             out.truncate(begin);
             let max = MESSAGE_LEN_MAX;
-            return Err(FrameError::TooLong { max, got });
+            return Err(FrameError::TooLong {
+                framing: self,
+                max,
+                got,
+            });
         };
         if let Some(header) = out.get_mut(begin..body) {
             self.put_header(len, header);
@@ -102,10 +112,11 @@ impl Framing {
 
     /// Length announced by a whole header.
     fn announced(self, header: &[u8]) -> Result<usize, FrameError> {
+        let malformed = FrameError::Header { framing: self };
         let decimal = |digits: [u8; 4]| {
             digits.iter().try_fold(0, |len, &digit| match digit {
                 0..=9 => Ok(len * 10 + usize::from(digit)),
-                _ => Err(FrameError::Header),
+                _ => Err(malformed),
             })
         };
         let got = match (self, header) {
@@ -114,13 +125,30 @@ impl Framing {
             }
             (Self::Ascii4, &[a, b, c, d]) => decimal([a, b, c, d].map(|digit| digit.wrapping_sub(b'0')))?,
             (Self::Bcd2, &[high, low]) => decimal([high >> 4, high & 0xF, low >> 4, low & 0xF])?,
-            _ => return Err(FrameError::Header),
+            _ => return Err(malformed),
         };
         if got > MESSAGE_LEN_MAX {
             let max = MESSAGE_LEN_MAX;
-            return Err(FrameError::TooLong { max, got });
+            return Err(FrameError::TooLong {
+                framing: self,
+                max,
+                got,
+            });
         }
         Ok(got)
+    }
+}
+
+/// Its name and the shape of its header.
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shape = match self {
+            Self::Binary2 => "2 bytes, big-endian",
+            Self::Ascii4 => "4 digits in ASCII",
+            Self::Bcd2 => "4 digits in BCD",
+            Self::Binary2Zero2 => "2 bytes, big-endian, then 2 zero bytes",
+        };
+        write!(f, "{} ({shape})", self.name())
     }
 }
 
@@ -219,8 +247,8 @@ impl FrameReader {
 }
 
 /// Shows how much waits, never content.
-impl std::fmt::Debug for FrameReader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for FrameReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "FrameReader({:?}, {} bytes)",

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::dialect::{Dialect, FIELD_PLACES, FieldSpec, Kind};
 use crate::mti::Mti;
-use crate::wire::{BadPadding, BitmapEncoding, LengthEncoding};
+use crate::wire::{BadPadding, BitmapEncoding, LengthEncoding, MtiEncoding};
 
 /// Longest message that is read or framed, in bytes.
 pub const MESSAGE_LEN_MAX: usize = 4096;
@@ -38,8 +38,11 @@ pub struct Message<'a> {
 }
 
 /// Why a frame is not a message of the dialect, and where. Never says what the bytes were.
+///
+/// Its text is meant for whoever looks for the mistake with the dialect file and a trace of the bytes at hand:
+/// `field 52 at byte 104: wanted 8 bytes, the message has 3 left`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("field {field} at byte {at}: {reason}")]
+#[error("{} at byte {at}: {reason}", part(*.field, *.reason))]
 pub struct ParseError {
     /// Field number; 0 stands for the MTI and for what follows the last field, 1 for the bitmaps.
     pub field: u8,
@@ -53,16 +56,21 @@ pub struct ParseError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Reason {
     /// The frame ends inside the field.
-    #[error("wanted {wanted} bytes, got {got}")]
+    #[error("wanted {wanted} bytes, the message has {got} left")]
     Truncated {
-        /// Bytes the field needs.
+        /// Bytes that the field, or its length, needs.
         wanted: usize,
         /// Bytes left in the frame.
         got: usize,
     },
     /// The MTI is not four digits with a meaning in this dialect.
-    #[error("not a message type of this dialect")]
-    MessageType,
+    #[error("wanted {encoding} with a meaning, the first {}", char::from(*.version))]
+    MessageType {
+        /// How the dialect writes it.
+        encoding: MtiEncoding,
+        /// The first digit that the dialect's message types have, in ASCII.
+        version: u8,
+    },
     /// The bitmap names a field that the dialect does not have.
     #[error("not a field of this dialect")]
     NotInDialect,
@@ -70,10 +78,12 @@ pub enum Reason {
     #[error("wanted 16 hexadecimal digits")]
     BitmapDigits,
     /// An LL or LLL length is not made of digits.
-    #[error("wanted a length of {digits} digits")]
+    #[error("wanted a length of {digits} digits in {encoding}")]
     LengthDigits {
         /// Digits wanted.
         digits: usize,
+        /// How the dialect writes them.
+        encoding: LengthEncoding,
     },
     /// A length outside what the dialect allows.
     #[error("wanted at most {max} bytes, got {got}")]
@@ -84,10 +94,13 @@ pub enum Reason {
         got: usize,
     },
     /// An odd number of BCD digits with another padding than the dialect's.
-    #[error("wanted the padding of an odd number of digits")]
-    Padding,
+    #[error("wanted {wanted:X} as the padding of an odd number of digits")]
+    Padding {
+        /// The nibble wanted.
+        wanted: u8,
+    },
     /// A byte, or a nibble of BCD, that this kind of field cannot hold.
-    #[error("wanted characters of kind {wanted:?}")]
+    #[error("wanted {wanted}")]
     Character {
         /// The field's kind.
         wanted: Kind,
@@ -98,6 +111,18 @@ pub enum Reason {
         /// How many.
         got: usize,
     },
+}
+
+/// What the numbers of [`ParseError::field`] stand for.
+fn part(field: u8, reason: Reason) -> String {
+    match (field, reason) {
+        (0, Reason::TooLong { .. }) => "message".to_owned(),
+        (0, Reason::TrailingBytes { .. }) => "what follows the last field".to_owned(),
+        (0, _) => "message type".to_owned(),
+        (1, _) => "bitmap".to_owned(),
+        (FIELD_65_THIRD_BITMAP, _) => "third bitmap (field 65)".to_owned(),
+        (field, _) => format!("field {field}"),
+    }
 }
 
 impl<'a> Message<'a> {
@@ -220,10 +245,10 @@ fn canonical<'v>(
 ) -> Result<(usize, &'v [u8]), ParseError> {
     let begin = values.len();
     let read = spec.encoding.read(written, len, values);
-    read.map_err(|BadPadding { at: byte }| ParseError {
+    read.map_err(|BadPadding { at: byte, wanted }| ParseError {
         field,
         at: at + byte,
-        reason: Reason::Padding,
+        reason: Reason::Padding { wanted },
     })?;
     Ok((begin, values.get(begin..).unwrap_or_default()))
 }
@@ -258,7 +283,10 @@ impl<'a> Walk<'a> {
             .ok_or(ParseError {
                 field: 0,
                 at: 0,
-                reason: Reason::MessageType,
+                reason: Reason::MessageType {
+                    encoding,
+                    version: dialect.mti_version,
+                },
             })
     }
 
@@ -300,7 +328,7 @@ impl<'a> Walk<'a> {
         let reason = match encoding.read(written) {
             Some(got) if got <= max => return Ok(got),
             Some(got) => Reason::TooLong { max, got },
-            None => Reason::LengthDigits { digits },
+            None => Reason::LengthDigits { digits, encoding },
         };
         Err(ParseError { field, at, reason })
     }

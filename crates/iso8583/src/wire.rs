@@ -3,6 +3,8 @@
 //! Inside, every value has one canonical form whatever the wire: ASCII text and digits, and raw bytes for kind `b`. A
 //! dialect that writes the canonical form is read without copying; the others are turned into it field by field.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 use crate::dialect::Kind;
@@ -89,6 +91,8 @@ const UNREADABLE: u8 = 0x1A;
 pub(crate) struct BadPadding {
     /// Which byte of the value on the wire holds it.
     pub(crate) at: usize,
+    /// The nibble wanted.
+    pub(crate) wanted: u8,
 }
 
 impl Wire {
@@ -100,6 +104,16 @@ impl Wire {
             Kind::Z => self.track,
             Kind::B => Encoding::Ascii,
         }
+    }
+}
+
+impl fmt::Display for MtiEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ascii => "4 digits in ASCII",
+            Self::Ebcdic => "4 digits in EBCDIC",
+            Self::Bcd => "4 digits in BCD",
+        })
     }
 }
 
@@ -158,6 +172,17 @@ impl BitmapEncoding {
             Self::HexAscii => out.extend(digits()),
             Self::HexEbcdic => out.extend(digits().into_iter().map(to_ebcdic)),
         }
+    }
+}
+
+impl fmt::Display for LengthEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ascii => "ASCII",
+            Self::Ebcdic => "EBCDIC",
+            Self::Bcd => "BCD",
+            Self::Binary => "binary",
+        })
     }
 }
 
@@ -239,13 +264,14 @@ impl Encoding {
             Self::BcdZeroBefore => {
                 let odd = len % 2;
                 if odd == 1 && nibbles(wire).next() != Some(0) {
-                    return Err(BadPadding { at: 0 });
+                    return Err(BadPadding { at: 0, wanted: 0 });
                 }
                 out.extend(digits(odd));
             }
             Self::BcdZeroAfter | Self::BcdFAfter => {
-                if len % 2 == 1 && nibbles(wire).last() != Some(self.padding()) {
-                    return Err(BadPadding { at: len / 2 });
+                let wanted = self.padding();
+                if len % 2 == 1 && nibbles(wire).last() != Some(wanted) {
+                    return Err(BadPadding { at: len / 2, wanted });
                 }
                 out.extend(digits(0));
             }

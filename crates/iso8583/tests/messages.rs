@@ -9,6 +9,7 @@ use iso8583::message::{MESSAGE_LEN_MAX, Message, ParseError, Reason};
 use iso8583::mti::{
     MTI_0100_AUTHORISATION_REQUEST, MTI_0110_AUTHORISATION_RESPONSE, MTI_0800_NETWORK_REQUEST,
 };
+use iso8583::wire::{LengthEncoding, MtiEncoding};
 use proptest::prelude::*;
 
 fn dialect() -> Dialect {
@@ -128,10 +129,18 @@ fn each_malformed_message_is_refused_with_field_place_and_reason() {
         let error = Message::parse(frame, &dialect).unwrap_err();
         assert_eq!(error, ParseError { field, at, reason });
     };
+    let not_a_type = Reason::MessageType {
+        encoding: MtiEncoding::Ascii,
+        version: b'0',
+    };
+    let ascii_digits = |digits| Reason::LengthDigits {
+        digits,
+        encoding: LengthEncoding::Ascii,
+    };
     check(b"", 0, 0, Reason::Truncated { wanted: 4, got: 0 });
-    check(b"1100\0\0\0\0\0\0\0\0", 0, 0, Reason::MessageType);
-    check(b"0900\0\0\0\0\0\0\0\0", 0, 0, Reason::MessageType);
-    check(b"01A0\0\0\0\0\0\0\0\0", 0, 0, Reason::MessageType);
+    check(b"1100\0\0\0\0\0\0\0\0", 0, 0, not_a_type);
+    check(b"0900\0\0\0\0\0\0\0\0", 0, 0, not_a_type);
+    check(b"01A0\0\0\0\0\0\0\0\0", 0, 0, not_a_type);
     check(b"0100\0\0\0", 1, 4, Reason::Truncated { wanted: 8, got: 3 });
     check(
         &frame(bit(1), &[]),
@@ -187,7 +196,7 @@ fn each_malformed_message_is_refused_with_field_place_and_reason() {
         12,
         Reason::Truncated { wanted: 2, got: 1 },
     );
-    check(&frame(bit(2), b"-1"), 2, 12, Reason::LengthDigits { digits: 2 });
+    check(&frame(bit(2), b"-1"), 2, 12, ascii_digits(2));
     check(
         &frame(bit(2), b"2000000000000000000000"),
         2,
@@ -200,12 +209,7 @@ fn each_malformed_message_is_refused_with_field_place_and_reason() {
         12,
         Reason::TooLong { max: 255, got: 256 },
     );
-    check(
-        &frame(bit(55), b"0x0"),
-        55,
-        12,
-        Reason::LengthDigits { digits: 3 },
-    );
+    check(&frame(bit(55), b"0x0"), 55, 12, ascii_digits(3));
     check(
         &frame(bit(3), b"0000000"),
         0,
@@ -312,10 +316,58 @@ fn debug_output_and_errors_show_no_content() {
         "Message(0100 {2, 3, 4, 7, 11, 22, 35, 37, 41, 42, 49, 52, 55})"
     );
     assert_eq!(format!("{builder:?}"), "MessageBuilder(0100 {2, 52})");
-    let error = Message::parse(&frame(bit(2), b"03Z8Z"), &dialect).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "field 2 at byte 14: wanted characters of kind N"
+}
+
+#[test]
+fn a_refusal_says_what_was_wanted_where_and_never_what_came() {
+    let dialect = dialect();
+    let check = |frame: &[u8], text: &str| {
+        let error = Message::parse(frame, &dialect).unwrap_err();
+        assert_eq!(error.to_string(), text);
+    };
+    check(
+        b"0100\0\0\0",
+        "bitmap at byte 4: wanted 8 bytes, the message has 3 left",
+    );
+    check(
+        b"1987\0\0\0\0\0\0\0\0",
+        "message type at byte 0: wanted 4 digits in ASCII with a meaning, the first 0",
+    );
+    check(
+        &frame(bit(1), &bit(1).to_be_bytes()),
+        "third bitmap (field 65) at byte 20: not a field of this dialect",
+    );
+    check(&frame(bit(2), b"03Z8Z"), "field 2 at byte 14: wanted digits");
+    check(
+        &frame(bit(2), b"ZZ"),
+        "field 2 at byte 12: wanted a length of 2 digits in ASCII",
+    );
+    check(
+        &frame(bit(2), b"87"),
+        "field 2 at byte 12: wanted at most 19 bytes, got 87",
+    );
+    check(
+        &frame(bit(52), b"SECRET"),
+        "field 52 at byte 12: wanted 8 bytes, the message has 6 left",
+    );
+    check(
+        &frame(bit(3), b"000000SECRET"),
+        "what follows the last field at byte 18: wanted the end of the message, got 6 more bytes",
+    );
+    check(
+        &[b'7'; MESSAGE_LEN_MAX + 1],
+        "message at byte 0: wanted at most 4096 bytes, got 4097",
+    );
+    let mut builder = MessageBuilder::new(&dialect, MTI_0100_AUTHORISATION_REQUEST);
+    let mut check = |field, value: &[u8], text: &str| {
+        assert_eq!(builder.set(field, value).unwrap_err().to_string(), text);
+    };
+    check(3, b"SECRET1", "field 3: wanted 6 bytes, got 7");
+    check(2, &[b'7'; 20], "field 2: wanted at most 19 bytes, got 20");
+    check(
+        41,
+        b"SECRET\x01\x02",
+        "field 41 at byte 6 of its value: wanted printable ASCII",
     );
 }
 

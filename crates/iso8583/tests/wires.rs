@@ -9,6 +9,7 @@ use iso8583::mac::split_mac;
 use iso8583::message::{MESSAGE_LEN_MAX, Message, ParseError, Reason};
 use iso8583::mti::{MTI_0100_AUTHORISATION_REQUEST, MTI_0800_NETWORK_REQUEST};
 use iso8583::original_data::OriginalData;
+use iso8583::wire::{LengthEncoding, MtiEncoding};
 use proptest::prelude::*;
 
 fn named(name: &str) -> Dialect {
@@ -178,16 +179,33 @@ fn each_malformed_message_of_another_wire_is_refused_with_field_place_and_reason
         assert_eq!(error, ParseError { field, at, reason }, "{frame}");
     };
     let digits = Reason::Character { wanted: Kind::N };
-    check("", "01A0 0000000000000000", 0, 0, Reason::MessageType);
-    check("", "30313030 0000000000000000", 0, 0, Reason::MessageType);
+    let not_a_type = Reason::MessageType {
+        encoding: MtiEncoding::Bcd,
+        version: b'0',
+    };
+    let digits_of_length = |encoding| Reason::LengthDigits { digits: 2, encoding };
+    check("", "01A0 0000000000000000", 0, 0, not_a_type);
+    check("", "30313030 0000000000000000", 0, 0, not_a_type);
     check("", "0100 2000000000000000 0012D4", 3, 4 + 8, digits);
     check("", "0100 2000000000000000 00FF00", 3, 3 + 8, digits);
     // Field 23, three digits: a zero before, and nothing else.
-    check("", "0100 0000020000000000 1001", 23, 10, Reason::Padding);
+    check(
+        "",
+        "0100 0000020000000000 1001",
+        23,
+        10,
+        Reason::Padding { wanted: 0 },
+    );
     check("", "0100 0000020000000000 0A01", 23, 10, digits);
     check("", "0100 0000020000000000 001A", 23, 11, digits);
     // Field 35, three characters: an F after.
-    check("", "0100 0000000020000000 03 1D20", 35, 12, Reason::Padding);
+    check(
+        "",
+        "0100 0000000020000000 03 1D20",
+        35,
+        12,
+        Reason::Padding { wanted: 0xF },
+    );
     check(
         "",
         "0100 0000000020000000 03 1C2F",
@@ -200,7 +218,7 @@ fn each_malformed_message_of_another_wire_is_refused_with_field_place_and_reason
         "0100 4000000000000000 1A 00",
         2,
         10,
-        Reason::LengthDigits { digits: 2 },
+        digits_of_length(LengthEncoding::Bcd),
     );
     check(
         "",
@@ -267,7 +285,7 @@ fn each_malformed_message_of_another_wire_is_refused_with_field_place_and_reason
         "0100 4000000000000000 f03a 00",
         2,
         10,
-        Reason::LengthDigits { digits: 2 },
+        digits_of_length(LengthEncoding::Ebcdic),
     );
 }
 
