@@ -345,7 +345,7 @@ naive! {
     set_password(cardmember: CardmemberId, password_hash: String, audit: AuditEvent) -> ();
     charge_sign_in(cardmember: CardmemberId, now: Timestamp, failures_max: u32, pause_ms: i64) -> SignInCharge;
     open_session(session: SessionRecord, audit: AuditEvent) -> ();
-    grant_step_up(session: [u8; 32], card: CardRef, operation: &'static str, audit: AuditEvent) -> ();
+    grant_step_up(session: [u8; 32], renewed: [u8; 32], card: CardRef, operation: &'static str, audit: AuditEvent) -> bool;
     has_step_up(spend: StepUpSpend) -> bool;
     session(token_hash: [u8; 32], now: Timestamp, idle_since: Timestamp, opened_since: Timestamp) -> Option<SessionRecord>;
     close_session(token_hash: [u8; 32]) -> ();

@@ -355,6 +355,7 @@ pub trait Store: Send + Sync {
         references: Vec<String>,
     ) -> Result<Vec<Option<CardmemberId>>, StoreFault>;
 
+    /// Ends the cardmember's sessions with their grants: whoever learned the old password is out.
     async fn set_password(
         &self,
         cardmember: CardmemberId,
@@ -374,16 +375,18 @@ pub trait Store: Send + Sync {
 
     /// A right password: clears the failures and opens a session.
     async fn open_session(&self, session: SessionRecord, audit: AuditEvent) -> Result<(), StoreFault>;
-    /// A right password for a step-up: clears the failures and records the grant, as of the audit record's moment. It
-    /// replaces an older grant of the same session, card and operation, is good for one commit, and ends with the
-    /// session. A `StoreFault` when the session isn't there.
+    /// A right password for a step-up: clears the failures, gives the session the token of hash `renewed` instead of
+    /// `session`, and records the grant, as of the audit record's moment. The session's other grants move along. The
+    /// grant replaces an older one of the same session, card and operation, is good for one commit, and ends with the
+    /// session. `false`, and nothing is written, when no session has this token any more.
     async fn grant_step_up(
         &self,
         session: [u8; 32],
+        renewed: [u8; 32],
         card: CardRef,
         operation: &'static str,
         audit: AuditEvent,
-    ) -> Result<(), StoreFault>;
+    ) -> Result<bool, StoreFault>;
     /// Whether an unspent grant exists that is not older than `not_before`. The commit checks again.
     async fn has_step_up(&self, spend: StepUpSpend) -> Result<bool, StoreFault>;
     /// The session, when it was seen at or after `idle_since` and opened at or after `opened_since`; marks it seen.

@@ -230,7 +230,7 @@ impl Bank {
         };
         self.desk
             .store
-            .grant_step_up(SESSION, card.row, operation, audit)
+            .grant_step_up(SESSION, SESSION, card.row, operation, audit)
             .await
             .unwrap();
     }

@@ -93,7 +93,8 @@ impl FromRequestParts<Arc<Web>> for SignedIn {
     }
 }
 
-async fn find(web: &Web, headers: &HeaderMap) -> Result<Option<SignedIn>, Told> {
+/// The live session of a request, if it has one; it counts as seen.
+pub(super) async fn find(web: &Web, headers: &HeaderMap) -> Result<Option<SignedIn>, Told> {
     let Some(token_hash) = presented(web, headers) else {
         return Ok(None);
     };

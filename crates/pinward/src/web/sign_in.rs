@@ -48,8 +48,15 @@ pub(super) struct SignInQuery {
     why: String,
 }
 
-/// The form.
-pub(super) async fn form(State(web): State<Arc<Web>>, Query(query): Query<SignInQuery>) -> Response {
+/// The form. Who is signed in already goes on to the cards: a second tab, or the second click of two.
+pub(super) async fn form(
+    State(web): State<Arc<Web>>,
+    headers: HeaderMap,
+    Query(query): Query<SignInQuery>,
+) -> Response {
+    if let Ok(Some(_)) = session::find(&web, &headers).await {
+        return Redirect::to(target(&query.next)).into_response();
+    }
     let notice = match query.why.as_str() {
         "idle" => "You were signed out because nothing happened for a while. Nothing you typed was kept.",
         "out" => "You are signed out.",
@@ -73,7 +80,7 @@ pub(super) struct SignInForm {
     next: String,
 }
 
-/// Opens a session under a new token; a session that the browser still had ends.
+/// Opens a session under a new token. A session that the browser still had ends first.
 pub(super) async fn enter(
     State(web): State<Arc<Web>>,
     headers: HeaderMap,
@@ -94,6 +101,9 @@ pub(super) async fn enter(
         };
         return Ok(html(StatusCode::UNPROCESSABLE_ENTITY, &page));
     };
+    if let Some(before) = session::presented(&web, &headers) {
+        web.desk.store.close_session(before).await?;
+    }
     let (token, token_hash) = session::new_token();
     let now = web.now();
     let opened = SessionRecord {
@@ -110,15 +120,13 @@ pub(super) async fn enter(
         detail: r#"{"channel":"web"}"#.to_owned(),
     };
     web.desk.store.open_session(opened, audit).await?;
-    if let Some(before) = session::presented(&web, &headers) {
-        web.desk.store.close_session(before).await?;
-    }
-    let target = if session::is_card_page(&form.next) {
-        form.next
-    } else {
-        "/".to_owned()
-    };
-    Ok((session::set_cookie(&web, token), Redirect::to(&target)).into_response())
+    let next = Redirect::to(target(&form.next));
+    Ok((session::set_cookie(&web, token), next).into_response())
+}
+
+/// Where sign-in leads: a page of a card, or the list of cards.
+fn target(next: &str) -> &str {
+    if session::is_card_page(next) { next } else { "/" }
 }
 
 /// The cardmember whose password it is. A paused one isn't recognised, right password or not.

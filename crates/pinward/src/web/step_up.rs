@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 use super::{
     Web,
     page::{CardView, Chrome, Place, html, own_card},
-    session::SignedIn,
+    session::{self, SignedIn},
     sign_in::{FAILURES_MAX, PAUSE_MS},
-    told::PageError,
+    told::{PageError, Told},
 };
 
 /// What a step-up may be for.
@@ -147,6 +147,8 @@ pub(super) struct StepUpForm {
 }
 
 /// Grants it where the password is right, and leads back. A wrong password counts as a wrong sign-in.
+///
+/// The session goes on under a new token: whoever saw the one before gets nothing by this step-up.
 pub(super) async fn grant(
     State(web): State<Arc<Web>>,
     signed_in: SignedIn,
@@ -183,12 +185,18 @@ pub(super) async fn grant(
                     form.operation.operation()
                 ),
             };
+            let (token, renewed) = session::new_token();
             let session = signed_in.actor.session;
-            web.desk
+            let granted = web
+                .desk
                 .store
-                .grant_step_up(session, card.row, form.operation.operation(), audit)
+                .grant_step_up(session, renewed, card.row, form.operation.operation(), audit)
                 .await?;
-            return Ok(Redirect::to(&target(&card, form.operation, form.version)).into_response());
+            if !granted {
+                return Err(Told::signed_out().into());
+            }
+            let next = Redirect::to(&target(&card, form.operation, form.version));
+            return Ok((session::set_cookie(&web, token), next).into_response());
         }
         SignInCharge::Charged => {
             "That isn't your password. Type it again. After five wrong tries there is a pause of 15 minutes."

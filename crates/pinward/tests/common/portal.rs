@@ -25,7 +25,6 @@ pub(crate) struct Portal {
 
 struct Answer {
     status: u16,
-    set_cookie: Option<String>,
     body: Vec<u8>,
 }
 
@@ -38,10 +37,8 @@ impl Portal {
             cookie: String::new(),
         };
         let form = format!("user_id={USER_ID}&password={}", PASSWORD.replace(' ', "+"));
-        let answer = portal.post("/sign-in", FORM, &form);
-        assert_eq!(answer.status, 303);
-        let cookie = answer.set_cookie.expect("a session's cookie");
-        portal.cookie = cookie.split(';').next().unwrap().to_owned();
+        assert_eq!(portal.post("/sign-in", FORM, &form).status, 303);
+        assert!(!portal.cookie.is_empty(), "a session's cookie");
         portal
     }
 
@@ -110,27 +107,24 @@ impl Portal {
         self.read_answer()
     }
 
+    /// Keeps the cookie that comes with it, as browsers do.
     fn read_answer(&mut self) -> Answer {
         let status = self.line().split(' ').nth(1).unwrap().parse().unwrap();
-        let (mut set_cookie, mut len) = (None, 0);
+        let mut len = 0;
         loop {
             let line = self.line();
             let Some((name, value)) = line.split_once(": ") else {
                 break;
             };
             match name {
-                "set-cookie" => set_cookie = Some(value.to_owned()),
+                "set-cookie" => self.cookie = value.split(';').next().unwrap().to_owned(),
                 "content-length" => len = value.parse().unwrap(),
                 _ => {}
             }
         }
         let mut body = vec![0; len];
         self.stream.read_exact(&mut body).unwrap();
-        Answer {
-            status,
-            set_cookie,
-            body,
-        }
+        Answer { status, body }
     }
 
     fn line(&mut self) -> String {

@@ -21,6 +21,9 @@ pub(super) fn set_password(
     if set == 0 {
         return Err(no_such(cardmember));
     }
+    for end in [sql::DELETE_STEP_UPS_OF, sql::DELETE_SESSIONS_OF] {
+        writing.connection.prepare_cached(end)?.execute([cardmember.0])?;
+    }
     writing.append_audit(std::slice::from_ref(audit))
 }
 
@@ -114,22 +117,30 @@ pub(super) fn close_session(writing: &Writing<'_>, token_hash: &[u8; 32]) -> Res
 pub(super) fn grant_step_up(
     writing: &mut Writing<'_>,
     session: &[u8; 32],
+    renewed: &[u8; 32],
     card: CardRef,
     operation: &str,
     audit: &AuditEvent,
-) -> Result<(), Failure> {
-    let cardmember = writing
+) -> Result<bool, Failure> {
+    let found = writing
         .connection
-        .prepare_cached(sql::SESSION_CARDMEMBER)?
-        .query_row([session], |row| row.get(0).map(CardmemberId))
-        .optional()?
-        .ok_or_else(|| Failure::Impossible("a step-up belongs to an open session".into()))?;
+        .prepare_cached(sql::RENEW_SESSION)?
+        .query_row((renewed, session), |row| row.get(0).map(CardmemberId))
+        .optional()?;
+    let Some(cardmember) = found else {
+        return Ok(false);
+    };
+    writing
+        .connection
+        .prepare_cached(sql::MOVE_STEP_UPS)?
+        .execute((renewed, session))?;
     write_tries(writing, cardmember, 0, Timestamp(0))?;
     writing.connection.prepare_cached(sql::GRANT_STEP_UP)?.execute((
-        session,
+        renewed,
         rows::row_id(card),
         operation,
         audit.at.0,
     ))?;
-    writing.append_audit(std::slice::from_ref(audit))
+    writing.append_audit(std::slice::from_ref(audit))?;
+    Ok(true)
 }

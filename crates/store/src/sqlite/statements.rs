@@ -66,9 +66,12 @@ statements! {
     SEE_SESSION = "UPDATE session SET seen_at = $1 \
         WHERE token_hash = $2 AND seen_at >= $3 AND opened_at >= $4 \
         RETURNING token_hash, cardmember, opened_at, seen_at";
-    SESSION_CARDMEMBER = "SELECT cardmember FROM session WHERE token_hash = $1";
+    RENEW_SESSION = "UPDATE session SET token_hash = $1 WHERE token_hash = $2 RETURNING cardmember";
     DELETE_SESSION = "DELETE FROM session WHERE token_hash = $1";
+    DELETE_SESSIONS_OF = "DELETE FROM session WHERE cardmember = $1";
+    MOVE_STEP_UPS = "UPDATE step_up SET session = $1 WHERE session = $2";
     DELETE_STEP_UPS = "DELETE FROM step_up WHERE session = $1";
+    DELETE_STEP_UPS_OF = "DELETE FROM step_up WHERE session IN (SELECT token_hash FROM session WHERE cardmember = $1)";
     GRANT_STEP_UP = "INSERT INTO step_up (session, card, operation, granted_at, spent) \
         VALUES ($1, $2, $3, $4, 0) \
         ON CONFLICT (session, card, operation) DO UPDATE SET granted_at = excluded.granted_at, spent = 0";

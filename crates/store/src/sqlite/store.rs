@@ -243,12 +243,15 @@ impl Store for SqliteStore {
     async fn grant_step_up(
         &self,
         session: [u8; 32],
+        renewed: [u8; 32],
         card: CardRef,
         operation: &'static str,
         audit: AuditEvent,
-    ) -> Result<(), StoreFault> {
-        self.write(move |writing| sign_in::grant_step_up(writing, &session, card, operation, &audit))
-            .await
+    ) -> Result<bool, StoreFault> {
+        self.write(move |writing| {
+            sign_in::grant_step_up(writing, &session, &renewed, card, operation, &audit)
+        })
+        .await
     }
 
     async fn has_step_up(&self, spend: StepUpSpend) -> Result<bool, StoreFault> {

@@ -57,7 +57,7 @@ async fn with_step_up(store: &impl Store) -> CardmemberId {
     let holder = with_one_card(store).await;
     with_session(store, holder).await;
     store
-        .grant_step_up(SESSION, CardRef(1), "change_pin", event("stepped_up"))
+        .grant_step_up(SESSION, SESSION, CardRef(1), "change_pin", event("stepped_up"))
         .await
         .unwrap();
     holder
@@ -245,7 +245,7 @@ pub(crate) async fn a_step_up_is_bound_to_session_card_operation_and_age(bed: &i
     );
 
     store
-        .grant_step_up(SESSION, CardRef(1), "change_pin", event("stepped_up"))
+        .grant_step_up(SESSION, SESSION, CardRef(1), "change_pin", event("stepped_up"))
         .await
         .unwrap();
     store.close_session(SESSION).await.unwrap();

@@ -56,6 +56,8 @@ macro_rules! conformance {
             reissues::a_reissue_that_cannot_be_writes_nothing,
             sign_in::tries_are_charged_before_the_password_is_looked_at,
             sign_in::a_session_ends_when_idle_old_or_closed,
+            sign_in::a_step_up_renews_the_sessions_token_and_takes_its_other_grants_along,
+            sign_in::a_new_password_ends_the_sessions_of_its_cardmember_only,
             sign_in::a_password_is_set_for_an_existing_cardmember_only,
             notices::a_lease_keeps_others_away_until_it_ends,
             notices::a_failed_notice_waits_with_those_after_it,

@@ -1,6 +1,6 @@
 //! Passwords and sessions.
 
-use store::{SignInCharge, Store};
+use store::{SignInCharge, StepUpSpend, Store};
 
 use super::*;
 
@@ -102,6 +102,78 @@ pub(crate) async fn a_session_ends_when_idle_old_or_closed(bed: &impl Bed) {
     );
     store.close_session(SESSION).await.unwrap();
     assert_eq!(find(at(13), NOW).await.unwrap(), None);
+}
+
+pub(crate) async fn a_step_up_renews_the_sessions_token_and_takes_its_other_grants_along(bed: &impl Bed) {
+    const RENEWED: [u8; 32] = [9; 32];
+    let store = bed.open();
+    let holder = with_one_card(&store).await;
+    with_session(&store, holder).await;
+    let grant = |session, renewed, operation| {
+        store.grant_step_up(session, renewed, CardRef(1), operation, event("stepped_up"))
+    };
+    let find = |token| store.session(token, NOW.plus_ms(1), NOW, NOW);
+    assert!(grant(SESSION, SESSION, "view_pin").await.unwrap());
+    assert!(grant(SESSION, RENEWED, "change_pin").await.unwrap());
+    let before = audit_len(&store).await;
+    assert!(!grant(SESSION, [8; 32], "unlock_pin").await.unwrap());
+    assert_eq!(audit_len(&store).await, before, "a dead token grants nothing");
+    assert_eq!(find(SESSION).await.unwrap(), None);
+    let session = find(RENEWED).await.unwrap().unwrap();
+    assert_eq!((session.cardmember, session.opened_at), (holder, NOW));
+    for operation in ["view_pin", "change_pin", "unlock_pin"] {
+        let spend = |session| StepUpSpend {
+            session,
+            card: CardRef(1),
+            operation,
+            not_before: NOW,
+        };
+        assert!(!store.has_step_up(spend(SESSION)).await.unwrap(), "{operation}");
+        let is_granted = operation != "unlock_pin";
+        assert_eq!(
+            store.has_step_up(spend(RENEWED)).await.unwrap(),
+            is_granted,
+            "{operation}"
+        );
+    }
+}
+
+pub(crate) async fn a_new_password_ends_the_sessions_of_its_cardmember_only(bed: &impl Bed) {
+    const OTHERS: [u8; 32] = [9; 32];
+    let store = bed.open();
+    let holder = with_one_card(&store).await;
+    with_session(&store, holder).await;
+    store
+        .import_cardmembers(vec![cardmember("CM2")], event("cardmembers_imported"))
+        .await
+        .unwrap();
+    let other = store.cardmembers_by_reference(vec!["CM2".into()]).await.unwrap()[0].unwrap();
+    let session = SessionRecord {
+        token_hash: OTHERS,
+        cardmember: other,
+        opened_at: NOW,
+        seen_at: NOW,
+    };
+    store.open_session(session, event("signed_in")).await.unwrap();
+    for token in [SESSION, OTHERS] {
+        let granted = store.grant_step_up(token, token, CardRef(1), "view_pin", event("stepped_up"));
+        assert!(granted.await.unwrap());
+    }
+    store
+        .set_password(holder, "$argon2id$".into(), event("password_set"))
+        .await
+        .unwrap();
+    for (token, is_alive) in [(SESSION, false), (OTHERS, true)] {
+        let session = store.session(token, NOW, NOW, NOW).await.unwrap();
+        assert_eq!(session.is_some(), is_alive);
+        let spend = StepUpSpend {
+            session: token,
+            card: CardRef(1),
+            operation: "view_pin",
+            not_before: NOW,
+        };
+        assert_eq!(store.has_step_up(spend).await.unwrap(), is_alive);
+    }
 }
 
 pub(crate) async fn a_password_is_set_for_an_existing_cardmember_only(bed: &impl Bed) {

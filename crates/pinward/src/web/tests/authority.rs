@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::{PASSWORD, Portal};
+use super::{PASSWORD, Portal, hash_password, made};
 
 #[tokio::test]
 async fn another_cardmembers_card_answers_as_no_card_does() {
@@ -76,9 +76,10 @@ async fn a_step_up_is_for_one_operation_on_one_card_in_one_session_once() {
     let portal = Portal::open().await;
     let cookie = portal.sign_in("ada").await;
     let unlock = |card| format!("/cards/{card}/pin/unlock");
-    portal
+    let cookie = portal
         .step_up(&cookie, portal.also_locked, "view_pin", PASSWORD)
-        .await;
+        .await
+        .cookie();
     assert_eq!(
         portal.post(&unlock(portal.also_locked), &cookie, "").await.status,
         StatusCode::FORBIDDEN
@@ -87,6 +88,7 @@ async fn a_step_up_is_for_one_operation_on_one_card_in_one_session_once() {
         .step_up(&cookie, portal.also_locked, "unlock_pin", PASSWORD)
         .await;
     assert_eq!(granted.location(), unlock(portal.also_locked));
+    let cookie = granted.cookie();
     assert_eq!(
         portal.post(&unlock(portal.locked), &cookie, "").await.status,
         StatusCode::FORBIDDEN
@@ -109,6 +111,56 @@ async fn a_step_up_is_for_one_operation_on_one_card_in_one_session_once() {
         portal.post(&unlock(portal.also_locked), &cookie, "").await.status,
         StatusCode::FORBIDDEN
     );
+}
+
+#[tokio::test]
+async fn a_step_up_renews_the_token_and_the_one_before_is_dead_at_once() {
+    let portal = Portal::open().await;
+    let before = portal.sign_in("ada").await;
+    let unlock = |card| format!("/cards/{card}/pin/unlock");
+    let granted = portal
+        .step_up(&before, portal.locked, "unlock_pin", PASSWORD)
+        .await;
+    let renewed = granted.cookie();
+    assert_ne!(renewed, before);
+    assert_eq!(portal.get("/", &before).await.location(), "/sign-in");
+    let with_dead_token = portal.post(&unlock(portal.locked), &before, "").await;
+    assert_eq!(with_dead_token.location(), "/sign-in");
+    let again = portal
+        .step_up(&before, portal.locked, "unlock_pin", PASSWORD)
+        .await;
+    assert_eq!(again.location(), "/sign-in");
+    assert!(again.headers.get("set-cookie").is_none());
+
+    // Another tab sends the same browser's new cookie; what the first was granted is still good.
+    let other_tab = portal
+        .step_up(&renewed, portal.also_locked, "unlock_pin", PASSWORD)
+        .await;
+    let newest = other_tab.cookie();
+    assert_eq!(portal.get("/", &renewed).await.location(), "/sign-in");
+    for card in [portal.locked, portal.also_locked] {
+        let done = portal.post(&unlock(card), &newest, "").await;
+        assert_eq!(done.location(), format!("/cards/{card}/pin?done=unlocked"));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_step_up_and_a_new_password_leave_no_token_in_doubt() {
+    let portal = Portal::open().await;
+    let cookie = portal.sign_in("ada").await;
+    let refused = portal
+        .step_up(&cookie, portal.locked, "unlock_pin", "not it")
+        .await;
+    assert!(refused.headers.get("set-cookie").is_none());
+    assert_eq!(portal.get("/", &cookie).await.status, StatusCode::OK);
+    let hash = hash_password("another one entirely");
+    portal
+        .desk
+        .store
+        .set_password(portal.ada, hash, made())
+        .await
+        .unwrap();
+    assert_eq!(portal.get("/", &cookie).await.location(), "/sign-in");
 }
 
 #[tokio::test]

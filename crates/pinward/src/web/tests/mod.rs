@@ -52,6 +52,12 @@ impl Answer {
         self.headers.get(header::LOCATION).unwrap().to_str().unwrap()
     }
 
+    /// The session's cookie that it sets, as the browser sends it.
+    fn cookie(&self) -> String {
+        let cookie = self.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
     /// Everything, as one value to compare.
     fn whole(&self) -> (StatusCode, &HeaderMap, &str) {
         (self.status, &self.headers, &self.body)
@@ -151,8 +157,7 @@ impl Portal {
     async fn sign_in(&self, user_id: &str) -> String {
         let answer = self.try_sign_in(user_id, PASSWORD).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
-        let cookie = answer.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
-        cookie.split(';').next().unwrap().to_owned()
+        answer.cookie()
     }
 
     async fn step_up(&self, cookie: &str, card: CardRef, operation: &str, password: &str) -> Answer {

@@ -70,6 +70,22 @@ async fn signing_in_again_ends_the_session_before() {
 }
 
 #[tokio::test]
+async fn who_is_signed_in_needs_no_form() {
+    let portal = Portal::open().await;
+    let cookie = portal.sign_in("ada").await;
+    let page = format!("/cards/{}/pin", portal.locked);
+    for (address, target) in [
+        ("/sign-in".to_owned(), "/"),
+        ("/sign-in?why=idle".to_owned(), "/"),
+        (format!("/sign-in?next={page}"), page.as_str()),
+        ("/sign-in?next=//evil.test".to_owned(), "/"),
+    ] {
+        assert_eq!(portal.get(&address, &cookie).await.location(), target);
+        assert_eq!(portal.get(&address, "pinward=dead").await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
 async fn a_signed_out_session_is_dead() {
     let portal = Portal::open().await;
     let cookie = portal.sign_in("ada").await;
