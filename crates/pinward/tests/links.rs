@@ -314,6 +314,9 @@ async fn bad_input_gets_a_named_code_and_a_line_in_the_journal() {
             if !field.is_empty() {
                 assert_eq!(line["field"], field.parse::<u8>().unwrap(), "{what}");
             }
+            // Of what can't be read the line tells the byte and what was wanted there.
+            let why = line["why"].as_str().unwrap_or_default();
+            assert_eq!(reason == "unreadable", why.contains(" at byte "), "{what}: {why}");
         }
     }
     assert!(refused.next().is_none());

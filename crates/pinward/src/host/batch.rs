@@ -92,7 +92,11 @@ impl Listener for Batch<'_> {
                 Ok((message, None)) if self.link.sign_on && is_network_answer(&message) => {
                     end = dial::hear_sign_on(self.link, &message);
                 }
-                Ok(_) | Err(_) => end = Some(CloseReason::BadMessage),
+                Ok(_) => end = Some(CloseReason::BadMessage),
+                Err(error) => {
+                    tracing::warn!(link = &*self.link.name, %error, "a frame that is no message");
+                    end = Some(CloseReason::BadMessage);
+                }
             }
             if end.is_some() {
                 break;

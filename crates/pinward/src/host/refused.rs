@@ -72,6 +72,14 @@ impl Refused {
         }
     }
 
+    fn unreadable(self) -> Option<ParseError> {
+        if let Self::Unreadable(error) = self {
+            Some(error)
+        } else {
+            None
+        }
+    }
+
     fn field(self) -> Option<u8> {
         match self {
             Self::Unreadable(error) => Some(error.field),
@@ -92,9 +100,12 @@ impl Refused {
     /// The line in the journal.
     pub(super) fn on_record(self, message: &Message<'_>, link: &HostLink, now: Timestamp) -> AuditEvent {
         let trace = message.field(11).unwrap_or_default();
+        // What was wanted, and at which byte; never what came.
+        let why = self.unreadable().map(|error| error.to_string());
         let detail = serde_json::json!({
             "reason": self.name(),
             "field": self.field(),
+            "why": why,
             "message": message.mti().to_string(),
             "trace": String::from_utf8_lossy(trace),
             "code": String::from_utf8_lossy(link.code_of(message, &self.code())),
