@@ -264,6 +264,7 @@ async fn serve_links(
 ) -> Result<(), Failure> {
     let mut serving = tokio::task::JoinSet::new();
     for (link, listener, connect) in links {
+        host::recall_owed(&link).await?;
         tokio::spawn(host::keep_upstream(link.clone()));
         if let Some(listener) = listener {
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -335,6 +336,8 @@ fn upstream_settings(config: &UpstreamConfig, link: &Dialect) -> Result<Upstream
         stand_in_amount_max_minor: config.stand_in_amount_max_minor.unwrap_or_default(),
         mark_field: config.mark_field,
         tell_declines: config.tell_declines,
+        owed_max: usize::try_from(config.owed_max).unwrap_or(usize::MAX),
+        owed_alarm_ms: i64::from(config.owed_alarm_seconds) * 1_000,
         dual_run: config.dual_run,
     })
 }

@@ -19,6 +19,8 @@ type Refused = (String, &'static str);
 const TIMEOUT_MAX_MS: u32 = 60_000;
 const CONNECTIONS_MAX: u16 = 64;
 const IN_FLIGHT_MAX: u32 = 100_000;
+const OWED_MAX: u32 = 100_000;
+const SECONDS_PER_DAY: u32 = 86_400;
 
 /// DE39 of 1987 that approve; in 1993 all that begin with 0 do.
 const APPROVING: [&str; 4] = ["00", "08", "10", "11"];
@@ -168,6 +170,13 @@ pub(crate) struct UpstreamConfig {
     /// Whether it is told by an advice what the PIN desk declined. Default false.
     #[serde(default)]
     pub(crate) tell_declines: bool,
+    /// Messages that may be owed to it at a time (reversals and advices that it hasn't answered, and requests that may have to be
+    /// taken back), 1 to 100,000; beyond, requests are declined with 91. Default 100,000.
+    #[serde(default = "default_owed_max")]
+    pub(crate) owed_max: u32,
+    /// Age of the oldest of them at which an alarm is raised, in seconds, 1 to 86,400. Default 600.
+    #[serde(default = "default_owed_alarm_seconds")]
+    pub(crate) owed_alarm_seconds: u32,
     /// Whether it still verifies PINs itself, while cards move from it to the PIN desk: requests then go to it unchanged,
     /// PIN block and all, its answers go back unchanged, and what both say of a PIN is put on record. Not with
     /// `tell_declines` or `stand-in`. Default false.
@@ -314,6 +323,15 @@ impl UpstreamConfig {
         if !(1..=IN_FLIGHT_MAX).contains(&self.in_flight_max) {
             return Err(("in_flight_max", "1 to 100,000"));
         }
+        if !(1..=OWED_MAX).contains(&self.owed_max) {
+            return Err(("owed_max", "1 to 100,000"));
+        }
+        if !(1..=SECONDS_PER_DAY).contains(&self.owed_alarm_seconds) {
+            return Err(("owed_alarm_seconds", "1 to 86,400"));
+        }
+        if dialect.places().original_data.is_none() {
+            return Err(("dialect", "has no place for what a reversal says of its original"));
+        }
         if self.dual_run && (self.tell_declines || self.on_late == OnLate::StandIn) {
             return Err((
                 "dual_run",
@@ -392,4 +410,12 @@ fn default_in_flight_max() -> u32 {
 
 fn default_mark_field() -> u8 {
     60
+}
+
+fn default_owed_max() -> u32 {
+    OWED_MAX
+}
+
+fn default_owed_alarm_seconds() -> u32 {
+    600
 }

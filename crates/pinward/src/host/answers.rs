@@ -7,6 +7,7 @@ use iso8583::build::MessageBuilder;
 use iso8583::mac::{MAC_LEN, split_mac};
 
 use super::HostLink;
+use super::inline::Owed;
 use super::outgoing::Outgoing;
 
 /// Framed answers that wait to be sent. Keeps its memory from one sending to the next.
@@ -15,6 +16,8 @@ pub(super) struct Answers {
     bytes: Vec<u8>,
     /// Where each answer ends, and where it goes; `None`: to whom it is sent by default.
     ends: Vec<(usize, Option<Arc<Outgoing>>)>,
+    /// What the issuer's own host is owed once they are sent.
+    owed: Vec<Owed>,
 }
 
 impl Answers {
@@ -38,12 +41,18 @@ impl Answers {
         self.ends.push((self.bytes.len(), to));
     }
 
-    /// Sends everything. Answers that can't be given their MACs are not sent: their askers ask again.
+    /// Takes what these answers make owed to the issuer's own host.
+    pub(super) fn owe(&mut self, owed: Owed) {
+        self.owed.push(owed);
+    }
+
+    /// Sends everything, after what it makes owed is durable. Answers that can't be given their MACs, or whose debts can't be
+    /// kept, are not sent: their askers ask again.
     pub(super) async fn send(&mut self, link: &HostLink, default: Option<&Outgoing>) {
-        if self.ends.is_empty() {
+        if self.ends.is_empty() && self.owed.is_empty() {
             return;
         }
-        if self.seal(link).await {
+        if self.keep_owed(link).await && self.seal(link).await {
             let mut begin = 0;
             let mut gone = 0;
             // Nearly always all go the same way: one piece for each way in turn.
@@ -66,6 +75,19 @@ impl Answers {
         }
         self.bytes.clear();
         self.ends.clear();
+    }
+
+    async fn keep_owed(&mut self, link: &HostLink) -> bool {
+        let Some(inline) = link.inline.as_ref().filter(|_| !self.owed.is_empty()) else {
+            return true;
+        };
+        match inline.keep(link, std::mem::take(&mut self.owed)).await {
+            Ok(()) => true,
+            Err(fault) => {
+                tracing::error!(%fault, link = &*link.name, answers = self.ends.len(), "what answers make owed can't be kept");
+                false
+            }
+        }
     }
 
     async fn seal(&mut self, link: &HostLink) -> bool {

@@ -325,8 +325,7 @@ impl Batch<'_> {
             Decided::Authorisation(answer, true) if answer.decision == Decision::Approved => Some(answer),
             Decided::Authorisation(answer, moves_money) => {
                 if moves_money {
-                    let code = self.link.decision_code(message, answer.decision);
-                    inline.tell_decline(self.link, message, &answer, code);
+                    inline.tell_decline(self.link, message, &answer, &mut self.answers);
                 }
                 return Some(Decided::Authorisation(answer, moves_money));
             }

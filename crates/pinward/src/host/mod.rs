@@ -38,8 +38,8 @@ use hsm::{KeyAdmin, KeyName};
 use iso8583::dialect::Dialect;
 use iso8583::framing::Framing;
 use iso8583::message::Message;
-use issuer::Desk;
 use issuer::authorise::Decision;
+use issuer::{Desk, Fault};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 
@@ -116,6 +116,11 @@ impl HostLink {
     fn is_signed_off(&self) -> bool {
         self.state.signed_off.load(Ordering::Relaxed)
     }
+}
+
+/// Reads what is owed to the issuer's own host from before, where the link has one. To be done before it is served.
+pub(crate) async fn recall_owed(link: &HostLink) -> Result<(), Fault> {
+    Inline::begin(link).await
 }
 
 /// Keeps the connections to the issuer's own host, where the link has one. Doesn't end where it has.

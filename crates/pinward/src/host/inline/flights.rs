@@ -6,12 +6,12 @@ use std::sync::Arc;
 use iso8583::message::Message;
 use tokio::time::Instant;
 
-use super::own::OwnMessage;
+use super::ledger::Debt;
 use super::{NotPassed, Passed};
 use crate::host::outgoing::Outgoing;
 
 /// Requests remembered after they were given up, so that an answer that approves one after all is taken back.
-const GIVEN_UP_MAX: usize = 10_000;
+const GIVEN_UP_MAX: usize = 100_000;
 
 /// Which exchange a message belongs to: its class and whether it is a request or an advice, DE7, DE11, DE32 and DE37. An
 /// answer has its request's.
@@ -36,6 +36,14 @@ impl ExchangeKey {
         Some(Self(key))
     }
 
+    /// The exchange that a request of this class begins, with the same fields.
+    pub(super) fn of_request(mut self, class: u8) -> Self {
+        if let Some(head) = self.0.first_chunk_mut() {
+            *head = [class, b'0'];
+        }
+        self
+    }
+
     /// An authorisation or financial request: an advice, a reversal or any other message is passed on again when it is
     /// repeated.
     fn moves_money(&self) -> bool {
@@ -51,15 +59,17 @@ fn put(place: &mut [u8], value: &[u8]) -> Option<()> {
 /// Who waits for an answer.
 pub(super) enum Flown {
     Network(Passed),
-    Own(OwnMessage),
+    Own(Debt),
 }
 
 impl Flown {
-    /// Whether it is this message again. What the desk itself tells, it tells of one exchange only.
+    /// Whether it is this message again. What the desk itself tells waits for an answer of its own: it may have come up
+    /// after the upstream took the earlier one.
     fn repeats(&self, earlier: &Self) -> bool {
         match (self, earlier) {
             (Self::Network(passed), Self::Network(earlier)) => passed.content == earlier.content,
-            (Self::Own(_), _) | (_, Self::Own(_)) => true,
+            (Self::Network(_), Self::Own(_)) => true,
+            (Self::Own(_), _) => false,
         }
     }
 }
@@ -71,9 +81,11 @@ struct Flight {
 }
 
 /// A request that the upstream left unanswered.
-struct GivenUp {
-    frame: Box<[u8]>,
-    content: [u8; 32],
+pub(super) struct GivenUp {
+    /// The network's message, until an answer came that approves; `None` too where it was given up before a restart.
+    pub(super) frame: Option<Box<[u8]>>,
+    /// What a repeat must repeat, where it is known.
+    content: Option<[u8; 32]>,
 }
 
 /// All that waits, and the connections.
@@ -122,7 +134,11 @@ impl Flights {
         }
         if let Some(given_up) = self.given_up.get(&key) {
             let why = match &flown {
-                Flown::Network(passed) if passed.content != given_up.content => NotPassed::Differs,
+                Flown::Network(passed)
+                    if given_up.content.is_some_and(|content| content != passed.content) =>
+                {
+                    NotPassed::Differs
+                }
                 Flown::Network(_) | Flown::Own(_) => NotPassed::GivenUp,
             };
             return Err((why, flown));
@@ -205,9 +221,34 @@ impl Flights {
         lost
     }
 
-    /// The network's message, if this exchange was given up not long ago.
-    pub(super) fn given_up(&self, key: ExchangeKey) -> Option<Box<[u8]>> {
-        self.given_up.get(&key).map(|given_up| given_up.frame.clone())
+    /// The request of this exchange, if it was given up not long ago.
+    pub(super) fn given_up(&mut self, key: ExchangeKey) -> Option<&mut GivenUp> {
+        self.given_up.get_mut(&key)
+    }
+
+    /// It was given up before a restart.
+    pub(super) fn was_given_up(&mut self, key: ExchangeKey) {
+        let given_up = GivenUp {
+            frame: None,
+            content: None,
+        };
+        self.remember(key, given_up);
+    }
+
+    /// It was not given up after all: nobody was told so.
+    pub(super) fn forget(&mut self, key: ExchangeKey) {
+        self.given_up.remove(&key);
+    }
+
+    fn remember(&mut self, key: ExchangeKey, given_up: GivenUp) {
+        if self.given_up.insert(key, given_up).is_none() {
+            self.given_up_order.push_back(key);
+        }
+        while self.given_up_order.len() > GIVEN_UP_MAX {
+            if let Some(oldest) = self.given_up_order.pop_front() {
+                self.given_up.remove(&oldest);
+            }
+        }
     }
 
     fn end(&mut self, key: ExchangeKey, ended: &mut Vec<Flown>) {
@@ -218,16 +259,10 @@ impl Flights {
             && key.moves_money()
         {
             let given_up = GivenUp {
-                frame: passed.frame.clone(),
-                content: passed.content,
+                frame: Some(passed.frame.clone()),
+                content: Some(passed.content),
             };
-            self.given_up.insert(key, given_up);
-            self.given_up_order.push_back(key);
-        }
-        while self.given_up_order.len() > GIVEN_UP_MAX {
-            if let Some(oldest) = self.given_up_order.pop_front() {
-                self.given_up.remove(&oldest);
-            }
+            self.remember(key, given_up);
         }
         ended.extend(flight.waiting);
     }

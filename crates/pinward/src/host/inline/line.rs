@@ -10,7 +10,8 @@ use iso8583::response_code::{RESPONSE_00_APPROVED, RESPONSE_12_INVALID_TRANSACTI
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::{Inline, Unanswered, append};
+use super::unanswered::Unanswered;
+use super::{Inline, append};
 use crate::host::answers::Answers;
 use crate::host::conversation::{Listener, converse};
 use crate::host::dial::reach;

@@ -67,7 +67,7 @@ pub(super) fn is_private(field: u8, link: &HostLink) -> bool {
 /// | `CHIP_PIN` | whether the chip itself verified a PIN, by its valid cryptogram: `yes`, `no` |
 /// | `SIGNALS` | fraud signals, joined by `+`; absent where there are none |
 /// | `DESK` | the decision's name in the journal; `NotJudged` for messages that the desk passes on unread |
-fn mark(decided: Option<&AuthorisationAnswer>) -> String {
+pub(super) fn mark(decided: Option<&AuthorisationAnswer>) -> String {
     let Some(answer) = decided else {
         return "PIN=not_compared;AC=none;CHIP_PIN=no;DESK=NotJudged".to_owned();
     };
