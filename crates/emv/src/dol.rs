@@ -18,9 +18,13 @@ impl Dol {
         let mut rest = value;
         while !rest.is_empty() {
             let at = value.len() - rest.len();
-            let (tag, after) = first_tag(rest).map_err(|reason| TlvError { at, reason })?;
-            let reason = TlvReason::HeadTruncated;
-            let (&len, after) = after.split_first().ok_or(TlvError { at, reason })?;
+            let (tag, after) = first_tag(rest).map_err(|reason| TlvError {
+                at,
+                tag: None,
+                reason,
+            })?;
+            let without_length = TlvError::of(at, tag, TlvReason::HeadTruncated);
+            let (&len, after) = after.split_first().ok_or(without_length)?;
             entries.push((tag, len));
             rest = after;
         }

@@ -10,7 +10,7 @@ use crate::tags::{
     TAG_9F1A_TERMINAL_COUNTRY, TAG_9F02_AMOUNT_AUTHORISED, TAG_9F03_AMOUNT_OTHER, TAG_9F5B_SCRIPT_RESULTS,
     TAG_9F10_IAD, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID, TAG_9F34_CVM_RESULTS,
     TAG_9F35_TERMINAL_TYPE, TAG_9F36_ATC, TAG_9F37_UNPREDICTABLE_NUMBER, TAG_9F39_ENTRY_MODE, TAG_82_AIP,
-    TAG_95_TVR,
+    TAG_95_TVR, named,
 };
 use crate::tlv::{self, Object, Tag, TlvError};
 
@@ -65,14 +65,21 @@ pub enum Field55Error {
     #[error(transparent)]
     Tlv(#[from] TlvError),
     /// A tag comes twice: which of the two was signed would be a guess.
-    #[error("data object {0} comes twice")]
-    Duplicate(Tag),
+    #[error("data object {} at byte {at}: came before", named(*.tag))]
+    Duplicate {
+        /// Place where it comes again, in bytes from 0.
+        at: usize,
+        /// Its tag.
+        tag: Tag,
+    },
     /// A tag that is needed is missing.
-    #[error("data object {0} is missing")]
+    #[error("data object {} is missing", named(*.0))]
     Missing(Tag),
     /// A value has a length its tag does not allow.
-    #[error("data object {tag}: wanted {wanted} bytes, got {got}")]
+    #[error("data object {} at byte {at}: wanted {wanted} bytes, got {got}", named(*.tag))]
     Length {
+        /// Place where it begins, in bytes from 0.
+        at: usize,
         /// Its tag.
         tag: Tag,
         /// Length wanted; for 9F10 the greatest.
@@ -127,19 +134,21 @@ impl<'a> Field55<'a> {
                 .take(index)
                 .any(|earlier| earlier.tag == object.tag)
             {
-                return Err(Field55Error::Duplicate(object.tag));
+                let (at, tag) = (object.at, object.tag);
+                return Err(Field55Error::Duplicate { at, tag });
             }
         }
         let values = Values(&objects);
-        let iad = values.needed(TAG_9F10_IAD)?;
-        if iad.len() > IAD_LEN_MAX {
-            let (tag, wanted, got) = (TAG_9F10_IAD, IAD_LEN_MAX, iad.len());
-            return Err(Field55Error::Length { tag, wanted, got });
+        let iad = values
+            .of(TAG_9F10_IAD)
+            .ok_or(Field55Error::Missing(TAG_9F10_IAD))?;
+        if iad.value.len() > IAD_LEN_MAX {
+            return Err(wrong_length(iad, IAD_LEN_MAX));
         }
         Ok(Self {
             cryptogram: values.exact(TAG_9F26_APPLICATION_CRYPTOGRAM)?,
             cid: values.byte(TAG_9F27_CID)?,
-            iad,
+            iad: iad.value,
             unpredictable_number: values.exact(TAG_9F37_UNPREDICTABLE_NUMBER)?,
             atc: values.exact(TAG_9F36_ATC)?,
             tvr: Tvr(values.exact(TAG_95_TVR)?),
@@ -154,7 +163,7 @@ impl<'a> Field55<'a> {
             terminal_type: values.optional_byte(TAG_9F35_TERMINAL_TYPE)?,
             psn: values.optional_byte(TAG_5F34_PSN)?,
             entry_mode: values.optional_byte(TAG_9F39_ENTRY_MODE)?,
-            script_results: values.of(TAG_9F5B_SCRIPT_RESULTS),
+            script_results: values.of(TAG_9F5B_SCRIPT_RESULTS).map(|object| object.value),
         })
     }
 
@@ -221,19 +230,17 @@ impl<'a> Field55<'a> {
     }
 }
 
+fn wrong_length(object: &Object<'_>, wanted: usize) -> Field55Error {
+    let (at, tag, got) = (object.at, object.tag, object.value.len());
+    Field55Error::Length { at, tag, wanted, got }
+}
+
 /// Lookups in data objects without duplicates.
 struct Values<'o, 'a>(&'o [Object<'a>]);
 
 impl<'a> Values<'_, 'a> {
-    fn of(&self, tag: Tag) -> Option<&'a [u8]> {
-        self.0
-            .iter()
-            .find(|object| object.tag == tag)
-            .map(|object| object.value)
-    }
-
-    fn needed(&self, tag: Tag) -> Result<&'a [u8], Field55Error> {
-        self.of(tag).ok_or(Field55Error::Missing(tag))
+    fn of(&self, tag: Tag) -> Option<&Object<'a>> {
+        self.0.iter().find(|object| object.tag == tag)
     }
 
     fn exact<const LEN: usize>(&self, tag: Tag) -> Result<[u8; LEN], Field55Error> {
@@ -245,14 +252,8 @@ impl<'a> Values<'_, 'a> {
     }
 
     fn optional<const LEN: usize>(&self, tag: Tag) -> Result<Option<[u8; LEN]>, Field55Error> {
-        let Some(value) = self.of(tag) else {
-            return Ok(None);
-        };
-        let (wanted, got) = (LEN, value.len());
-        let value = value
-            .try_into()
-            .map_err(|_| Field55Error::Length { tag, wanted, got })?;
-        Ok(Some(value))
+        let value = |object: &Object<'a>| object.value.try_into().map_err(|_| wrong_length(object, LEN));
+        self.of(tag).map(value).transpose()
     }
 
     fn optional_byte(&self, tag: Tag) -> Result<Option<u8>, Field55Error> {

@@ -26,6 +26,11 @@ pub fn title(tag: Tag) -> Option<&'static str> {
     row(tag).map(|(_, title, _, _)| *title)
 }
 
+/// Tag and, where it is listed here, title: `9F36 (Application transaction counter)`.
+pub(crate) fn named(tag: Tag) -> String {
+    title(tag).map_or_else(|| tag.to_string(), |title| format!("{tag} ({title})"))
+}
+
 /// Format of a data object; [`Format::B`] for a tag not listed here.
 pub fn format(tag: Tag) -> Format {
     row(tag).map_or(B, |(_, _, format, _)| *format)

@@ -12,6 +12,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::tags;
+
 /// Deepest template in a template that is read.
 pub const DEPTH_MAX: usize = 4;
 
@@ -25,18 +27,23 @@ pub struct Tag(u32);
 /// A data object, as a slice of what was received.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Object<'a> {
+    /// Place where it begins, in bytes from 0, within the bytes given.
+    pub at: usize,
     /// Its tag.
     pub tag: Tag,
     /// Its value.
     pub value: &'a [u8],
 }
 
-/// Why bytes are not BER-TLV, and where. Never says what the bytes were.
+/// Why bytes are not BER-TLV, and where. Never says what the bytes were: of a tag that isn't listed in [`tags`], not even that,
+/// since it may be a piece of something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("data object at byte {at}: {reason}")]
+#[error("data object {}at byte {at}: {reason}", .tag.map(|tag| format!("{} ", tags::named(tag))).unwrap_or_default())]
 pub struct TlvError {
-    /// Place where the data object begins, in bytes from 0, within the bytes given or the template around it.
+    /// Place where the data object begins, in bytes from 0, within the bytes given, whatever template it is in.
     pub at: usize,
+    /// Its tag, where one of [`tags`] could be read.
+    pub tag: Option<Tag>,
     /// What is wrong with it.
     pub reason: TlvReason,
 }
@@ -139,12 +146,9 @@ impl fmt::Debug for Object<'_> {
 pub fn parse(bytes: &[u8]) -> Result<Vec<Object<'_>>, TlvError> {
     let mut objects = Vec::new();
     for object in (Objects { bytes, at: 0 }) {
-        let (at, object) = object?;
+        let object = object?;
         if objects.len() == OBJECTS_MAX {
-            return Err(TlvError {
-                at,
-                reason: TlvReason::TooMany,
-            });
+            return Err(object.refused(TlvReason::TooMany));
         }
         objects.push(object);
     }
@@ -163,25 +167,20 @@ pub fn parse_nested(bytes: &[u8]) -> Result<Vec<(usize, Object<'_>)>, TlvError> 
             levels.pop();
             continue;
         };
-        let (at, object) = object?;
+        let object = object?;
+        let (end, bytes) = (level.at, level.bytes);
         let depth = levels.len() - 1;
         if found.len() == OBJECTS_MAX {
-            return Err(TlvError {
-                at,
-                reason: TlvReason::TooMany,
-            });
+            return Err(object.refused(TlvReason::TooMany));
         }
         found.push((depth, object));
         if object.tag.is_template() {
             if depth == DEPTH_MAX {
-                return Err(TlvError {
-                    at,
-                    reason: TlvReason::TooDeep,
-                });
+                return Err(object.refused(TlvReason::TooDeep));
             }
             levels.push(Objects {
-                bytes: object.value,
-                at: 0,
+                bytes: bytes.get(..end).unwrap_or_default(),
+                at: end - object.value.len(),
             });
         }
     }
@@ -217,14 +216,14 @@ pub fn put_template(out: &mut Vec<u8>, tag: Tag, write: impl FnOnce(&mut Vec<u8>
     put(out, tag, &content);
 }
 
-/// One level of data objects, each with its place.
+/// The data objects of one level, which ends where `bytes` do.
 struct Objects<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Iterator for Objects<'a> {
-    type Item = Result<(usize, Object<'a>), TlvError>;
+    type Item = Result<Object<'a>, TlvError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.bytes.get(self.at) == Some(&0) {
@@ -232,31 +231,45 @@ impl<'a> Iterator for Objects<'a> {
         }
         let rest = self.bytes.get(self.at..).filter(|rest| !rest.is_empty())?;
         let at = self.at;
-        Some(match first_object(rest) {
-            Ok((object, len)) => {
-                self.at += len;
-                Ok((at, object))
-            }
-            Err(reason) => {
-                self.at = self.bytes.len();
-                Err(TlvError { at, reason })
-            }
-        })
+        let object = first_tag(rest)
+            .map_err(|reason| TlvError {
+                at,
+                tag: None,
+                reason,
+            })
+            .and_then(|(tag, rest)| {
+                let value = first_value(rest).map_err(|reason| TlvError::of(at, tag, reason));
+                value.map(|(value, after)| (Object { at, tag, value }, after))
+            });
+        self.at = self.bytes.len() - object.as_ref().map_or(0, |(_, after)| after.len());
+        Some(object.map(|(object, _)| object))
     }
 }
 
-/// The first data object and how many bytes it takes.
-fn first_object(bytes: &[u8]) -> Result<(Object<'_>, usize), TlvReason> {
-    let (tag, rest) = first_tag(bytes)?;
-    let (len, rest) = match rest {
+impl Object<'_> {
+    fn refused(&self, reason: TlvReason) -> TlvError {
+        TlvError::of(self.at, self.tag, reason)
+    }
+}
+
+impl TlvError {
+    pub(crate) fn of(at: usize, tag: Tag, reason: TlvReason) -> Self {
+        let tag = Some(tag).filter(|tag| tags::title(*tag).is_some());
+        Self { at, tag, reason }
+    }
+}
+
+/// The length and value that begin here, and what follows them.
+fn first_value(bytes: &[u8]) -> Result<(&[u8], &[u8]), TlvReason> {
+    let (wanted, rest) = match bytes {
         [len @ 0..=0x7F, rest @ ..] | [0x81, len, rest @ ..] => (usize::from(*len), rest),
         [0x82, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
         [] | [0x81 | 0x82, ..] => return Err(TlvReason::HeadTruncated),
         _ => return Err(TlvReason::Length),
     };
-    let (wanted, got) = (len, rest.len());
-    let value = rest.get(..len).ok_or(TlvReason::ValueTruncated { wanted, got })?;
-    Ok((Object { tag, value }, bytes.len() - rest.len() + len))
+    let got = rest.len();
+    rest.split_at_checked(wanted)
+        .ok_or(TlvReason::ValueTruncated { wanted, got })
 }
 
 /// The first tag and what follows it.

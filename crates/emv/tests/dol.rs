@@ -64,17 +64,14 @@ fn a_value_of_another_length_is_fitted_by_its_format() {
 #[test]
 fn a_list_cut_short_is_refused_at_its_entry() {
     let bytes = unhex("9F0206 9505");
-    let check = |len: usize, at| {
+    let check = |len: usize, at, tag| {
         let reason = TlvReason::HeadTruncated;
-        assert_eq!(
-            Dol::parse(&bytes[..len]).unwrap_err(),
-            TlvError { at, reason },
-            "{len}"
-        );
+        let error = TlvError { at, tag, reason };
+        assert_eq!(Dol::parse(&bytes[..len]).unwrap_err(), error, "{len}");
     };
-    check(1, 0);
-    check(2, 0);
-    check(4, 3);
+    check(1, 0, None);
+    check(2, 0, Some(TAG_9F02_AMOUNT_AUTHORISED));
+    check(4, 3, Some(TAG_95_TVR));
     assert_eq!(Dol::parse(&bytes[..3]).unwrap().entries.len(), 1);
     assert_eq!(Dol::parse(&[]).unwrap().entries, []);
     assert_eq!(

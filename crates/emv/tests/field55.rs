@@ -96,11 +96,13 @@ fn a_missing_data_object_is_named() {
 #[test]
 fn a_data_object_that_comes_twice_is_refused_even_with_the_same_value() {
     for row in NEEDED.iter().chain(&OPTIONAL).chain(&[(0x9F33, "E0F8C8")]) {
-        let bytes = [whole(), joined([row]), joined([row])].concat();
-        assert_eq!(
-            Field55::parse(&bytes),
-            Err(Field55Error::Duplicate(Tag::new(row.0)))
-        );
+        let alone = joined([row]);
+        let first = whole();
+        let known = first.windows(alone.len()).any(|bytes| bytes == alone);
+        let at = first.len() + if known { 0 } else { alone.len() };
+        let bytes = [first, alone.clone(), alone].concat();
+        let tag = Tag::new(row.0);
+        assert_eq!(Field55::parse(&bytes), Err(Field55Error::Duplicate { at, tag }));
     }
 }
 
@@ -120,21 +122,49 @@ fn a_value_of_the_wrong_length_is_refused() {
                 .filter(|row| row.0 != code)
                 .collect();
             let mut bytes = joined(rows);
+            let at = bytes.len();
             tlv::put(&mut bytes, tag, &vec![0; got]);
             assert_eq!(
                 Field55::parse(&bytes),
-                Err(Field55Error::Length { tag, wanted, got })
+                Err(Field55Error::Length { at, tag, wanted, got })
             );
         }
     }
     let mut bytes = joined(NEEDED.iter().filter(|row| row.0 != 0x9F10));
+    let at = bytes.len();
     tlv::put(&mut bytes, TAG_9F10_IAD, &[6; 33]);
     let error = Field55Error::Length {
+        at,
         tag: TAG_9F10_IAD,
         wanted: 32,
         got: 33,
     };
     assert_eq!(Field55::parse(&bytes), Err(error));
+}
+
+#[test]
+fn a_refusal_names_tag_and_place_and_no_value() {
+    let check = |bytes: &[u8], text: &str| {
+        assert_eq!(Field55::parse(bytes).unwrap_err().to_string(), text);
+    };
+    check(
+        &joined(&NEEDED[1..]),
+        "data object 9F26 (Application cryptogram) is missing",
+    );
+    check(
+        &joined([&(0x9F36, "001C"), &(0x9F36, "001D")]),
+        "data object 9F36 (Application transaction counter) at byte 5: came before",
+    );
+    let short = [
+        joined(&NEEDED[..4]),
+        joined(&[(0x9F36, "1C")]),
+        joined(&NEEDED[5..]),
+    ]
+    .concat();
+    check(
+        &short,
+        "data object 9F36 (Application transaction counter) at byte 32: wanted 2 bytes, got 1",
+    );
 }
 
 #[test]

@@ -111,37 +111,47 @@ fn data_objects_cut_at_any_byte_are_refused() {
 
 #[test]
 fn each_malformed_data_object_is_refused_with_place_and_reason() {
-    let check = |digits: &str, at, reason| {
-        let bytes = unhex(digits);
+    let check = |digits: &str, at, tag: &str, reason| {
+        let error = tlv::parse_nested(&unhex(digits)).unwrap_err();
+        let named = error.tag.map(|tag| tag.to_string()).unwrap_or_default();
         assert_eq!(
-            tlv::parse_nested(&bytes).unwrap_err(),
-            TlvError { at, reason },
+            (error.at, named.as_str(), error.reason),
+            (at, tag, reason),
             "{digits}"
         );
     };
-    check("9F", 0, TlvReason::HeadTruncated);
-    check("9F36", 0, TlvReason::HeadTruncated);
-    check("9F3602001C 5A81", 5, TlvReason::HeadTruncated);
-    check("5A8200", 0, TlvReason::HeadTruncated);
+    let cut = |wanted, got| TlvReason::ValueTruncated { wanted, got };
+    check("9F", 0, "", TlvReason::HeadTruncated);
+    check("9F36", 0, "9F36", TlvReason::HeadTruncated);
+    check("9F3602001C 5A81", 5, "5A", TlvReason::HeadTruncated);
+    check("5A8200", 0, "5A", TlvReason::HeadTruncated);
+    check("9F3602001C 5A0212", 5, "5A", cut(2, 1));
+    check("5A82FFFF00", 0, "5A", cut(65_535, 1));
+    check("DF81818101", 0, "", TlvReason::TagTooLong);
+    check("5A80", 0, "5A", TlvReason::Length);
+    check("5A8300000100", 0, "5A", TlvReason::Length);
+    check("5AFF00", 0, "5A", TlvReason::Length);
+    check("70055A034711", 0, "70", cut(5, 4));
+    // Inside templates, the place is still that of the bytes given.
+    check("00 7006 7004 9F360300", 5, "9F36", cut(3, 1));
+    check("9C0100 6F058700 70019F", 9, "", TlvReason::HeadTruncated);
+    // FF is no padding: a tag begins there.
+    check("9C0100 FF", 3, "", TlvReason::HeadTruncated);
+}
+
+#[test]
+fn a_refusal_names_tags_that_are_listed_and_nothing_else_that_came() {
+    let check = |digits: &str, text: &str| {
+        assert_eq!(tlv::parse_nested(&unhex(digits)).unwrap_err().to_string(), text);
+    };
     check(
-        "9F3602001C 5A0212",
-        5,
-        TlvReason::ValueTruncated { wanted: 2, got: 1 },
+        "9C0100 9F360300",
+        "data object 9F36 (Application transaction counter) at byte 3: wanted a value of 3 bytes, got 1",
     );
     check(
-        "5A82FFFF00",
-        0,
-        TlvReason::ValueTruncated {
-            wanted: 65_535,
-            got: 1,
-        },
+        "DF471104",
+        "data object at byte 0: wanted a value of 17 bytes, got 1",
     );
-    check("DF81818101", 0, TlvReason::TagTooLong);
-    check("5A80", 0, TlvReason::Length);
-    check("5A8300000100", 0, TlvReason::Length);
-    check("5AFF00", 0, TlvReason::Length);
-    check("70055A034711", 0, TlvReason::ValueTruncated { wanted: 5, got: 4 });
-    check("70035A0247", 0, TlvReason::ValueTruncated { wanted: 2, got: 1 });
 }
 
 #[test]
@@ -170,6 +180,7 @@ fn data_objects_are_counted_to_a_limit() {
     assert_eq!(tlv::parse(&many(OBJECTS_MAX)).unwrap().len(), OBJECTS_MAX);
     let refused = TlvError {
         at: 2 * OBJECTS_MAX,
+        tag: Some(TAG_5A_PAN),
         reason: TlvReason::TooMany,
     };
     assert_eq!(tlv::parse(&many(OBJECTS_MAX + 1)).unwrap_err(), refused);
