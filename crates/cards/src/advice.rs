@@ -2,6 +2,8 @@
 //!
 //! Cardmember, agent and API get the same codes and the same words.
 
+use std::num::NonZeroU8;
+
 use serde::Serialize;
 
 use crate::{CardState, CardStatus, Locked, Timestamp};
@@ -14,9 +16,11 @@ pub enum AdviceCode {
     CardInactive,
     NoPin,
     PinLocked,
+    PinUnlocksUsedUp,
     PinLockedForLong,
     PinWornOut,
     ChipLocked,
+    ChipUnlocksUsedUp,
     ChipUnlockWaits,
     ChipNeedsAttention,
     ChipHasPrevious,
@@ -56,10 +60,11 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// Reads the card's state at a moment.
+    /// Reads the card's state at a moment; `unlocks_max` is its programme's.
     #[must_use]
-    pub fn of(state: &CardState, now: Timestamp) -> Self {
-        let code = code(state, now);
+    pub fn of(state: &CardState, unlocks_max: NonZeroU8, now: Timestamp) -> Self {
+        let can_unlock = state.unlocks.used_up(unlocks_max, now).is_none();
+        let code = code(state, can_unlock, now);
         let (headline, where_it_works, next_step) = words(code);
         Self {
             code,
@@ -72,7 +77,7 @@ impl Advice {
     }
 }
 
-fn code(state: &CardState, now: Timestamp) -> AdviceCode {
+fn code(state: &CardState, can_unlock: bool, now: Timestamp) -> AdviceCode {
     match state.status {
         CardStatus::Blocked => return AdviceCode::CardBlocked,
         CardStatus::Inactive => return AdviceCode::CardInactive,
@@ -82,15 +87,16 @@ fn code(state: &CardState, now: Timestamp) -> AdviceCode {
         return AdviceCode::NoPin;
     }
     match state.tries.locked(now) {
-        Some(Locked::InARow) => return AdviceCode::PinLocked,
+        Some(Locked::InARow) if can_unlock => return AdviceCode::PinLocked,
+        Some(Locked::InARow) => return AdviceCode::PinUnlocksUsedUp,
         Some(Locked::LongRun { .. }) => return AdviceCode::PinLockedForLong,
         Some(Locked::ThisPin) => return AdviceCode::PinWornOut,
         None => {}
     }
-    chip_code(state, now)
+    chip_code(state, can_unlock, now)
 }
 
-fn chip_code(state: &CardState, now: Timestamp) -> AdviceCode {
+fn chip_code(state: &CardState, can_unlock: bool, now: Timestamp) -> AdviceCode {
     let script = &state.script;
     if script.needs_attention(now) {
         return AdviceCode::ChipNeedsAttention;
@@ -106,7 +112,10 @@ fn chip_code(state: &CardState, now: Timestamp) -> AdviceCode {
         None => AdviceCode::ChipUnknown,
         Some(0) => AdviceCode::ChipHasNone,
         Some(_) if unblock_alone => AdviceCode::ChipUnlockWaits,
-        Some(_) if state.chip.pin_blocked && script.in_flight.is_none() => AdviceCode::ChipLocked,
+        Some(_) if state.chip.pin_blocked && script.in_flight.is_none() && can_unlock => {
+            AdviceCode::ChipLocked
+        }
+        Some(_) if state.chip.pin_blocked && script.in_flight.is_none() => AdviceCode::ChipUnlocksUsedUp,
         Some(_) if !state.chip_lags() => AdviceCode::UpToDate,
         Some(_) => AdviceCode::ChipHasPrevious,
     }
@@ -157,6 +166,12 @@ fn words(code: AdviceCode) -> (&'static str, &'static str, &'static str) {
             "It works neither at cash machines nor in shops that ask your bank.",
             "Unlock it here; then insert your card at a cash machine or shop once to free the chip.",
         ),
+        AdviceCode::PinUnlocksUsedUp => (
+            "Your PIN is locked, and was unlocked as often as 30 days allow.",
+            "It works neither at cash machines nor in shops that ask your bank. It can be unlocked again 30 days after an \
+             earlier unlock.",
+            "If you need it sooner, or didn't unlock it yourself, call the number on the back of the card.",
+        ),
         AdviceCode::PinLockedForLong => (
             "Your PIN is locked: ten wrong tries within 30 days.",
             "It works nowhere until the oldest of them is 30 days ago.",
@@ -171,6 +186,12 @@ fn words(code: AdviceCode) -> (&'static str, &'static str, &'static str) {
             "Your card's chip has locked its PIN.",
             "At cash machines: your PIN works. In shops, with the card inserted: the chip refuses every PIN.",
             "Unlock it here; then insert your card at a cash machine or shop once to free the chip.",
+        ),
+        AdviceCode::ChipUnlocksUsedUp => (
+            "Your card's chip has locked its PIN, and it was unlocked as often as 30 days allow.",
+            "At cash machines: your PIN works. In shops, with the card inserted: the chip refuses every PIN. It can be \
+             unlocked again 30 days after an earlier unlock.",
+            "If you need it sooner, or didn't unlock it yourself, call the number on the back of the card.",
         ),
         AdviceCode::ChipUnlockWaits => (
             "Your PIN is unlocked. The chip follows at its next insertion.",
@@ -219,7 +240,7 @@ mod tests {
     use super::*;
     use crate::{
         ChipEvidence, Occasion, PinReference, ReportCounts, ReportKept, ScriptRules, ScriptTemplate,
-        SealedPin,
+        SealedPin, UNLOCKS_MAX,
     };
 
     const NOW: Timestamp = Timestamp(0);
@@ -246,7 +267,7 @@ mod tests {
     }
 
     fn code(card: &CardState) -> AdviceCode {
-        Advice::of(card, NOW).code
+        Advice::of(card, UNLOCKS_MAX, NOW).code
     }
 
     fn insert(card: &mut CardState, atc: u16, script_commands: u8, pin_try_limit_exceeded: bool) {
@@ -280,7 +301,10 @@ mod tests {
         let mut card = card();
         card.set_pin(sealed(2), 3, &RULES, NOW);
         let late = NOW.plus_ms(RULES.expires_after_ms);
-        assert_eq!(Advice::of(&card, late).code, AdviceCode::ChipNeedsAttention);
+        assert_eq!(
+            Advice::of(&card, UNLOCKS_MAX, late).code,
+            AdviceCode::ChipNeedsAttention
+        );
     }
 
     #[test]
@@ -290,11 +314,28 @@ mod tests {
         assert_eq!(code(&card), AdviceCode::ChipLocked);
         card.set_pin(sealed(2), 3, &RULES, NOW);
         assert_eq!(code(&card), AdviceCode::ChipLocked);
-        card.unlock(3, &RULES, NOW).unwrap();
+        card.unlock(3, UNLOCKS_MAX, &RULES, NOW).unwrap();
         assert_eq!(code(&card), AdviceCode::ChipUnlockWaits);
         insert(&mut card, 2, 0, true);
         insert(&mut card, 3, 1, false);
         assert_eq!(code(&card), AdviceCode::UpToDate);
+    }
+
+    #[test]
+    fn who_has_used_up_their_unlocks_is_not_told_to_unlock() {
+        let mut card = card();
+        for _ in 0..UNLOCKS_MAX.get() {
+            card.unlock(3, UNLOCKS_MAX, &RULES, NOW).unwrap();
+        }
+        insert(&mut card, 1, 0, false);
+        insert(&mut card, 2, 1, true);
+        assert_eq!(code(&card), AdviceCode::ChipUnlocksUsedUp);
+        for _ in 0..3 {
+            card.tries.charge(NOW);
+        }
+        assert_eq!(code(&card), AdviceCode::PinUnlocksUsedUp);
+        let later = NOW.plus_ms(crate::TRIES_WINDOW_MS);
+        assert_eq!(Advice::of(&card, UNLOCKS_MAX, later).code, AdviceCode::PinLocked);
     }
 
     #[test]
@@ -304,7 +345,7 @@ mod tests {
         for _ in 0..3 {
             card.tries.charge(NOW);
         }
-        let advice = Advice::of(&card, NOW);
+        let advice = Advice::of(&card, UNLOCKS_MAX, NOW);
         assert_eq!(
             (advice.code, advice.host),
             (AdviceCode::PinLocked, PlaceState::Locked)

@@ -1,8 +1,10 @@
 //! A card programme: the rules its cards share.
 
+use std::num::NonZeroU8;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{FraudRules, ScriptSettings};
+use crate::{FraudRules, ScriptSettings, UNLOCKS_MAX};
 
 /// Short name, as in the configuration file and the import (`larkfield-credit`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,6 +75,9 @@ pub struct Programme {
     pub pin_len_digits: u8,
     /// Wrong PINs in a row that lock the PIN.
     pub tries_max: u8,
+    /// Unlocks of a card within 30 days, by all channels together. Default 2.
+    #[serde(default = "unlocks_max")]
+    pub unlocks_max: NonZeroU8,
     /// Largest amount approved, in minor units of `currency`.
     pub amount_max_minor: u64,
     /// Largest amount approved for a card present without any PIN, in minor units of `currency`.
@@ -92,6 +97,10 @@ pub struct Programme {
     /// What goes along to a new plastic (`[programme.reissue]`).
     #[serde(default)]
     pub reissue: ReissueRules,
+}
+
+fn unlocks_max() -> NonZeroU8 {
+    UNLOCKS_MAX
 }
 
 /// Whether a PIN goes along to a new plastic. Tries always do (I9).

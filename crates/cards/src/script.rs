@@ -49,7 +49,7 @@ pub struct Wish {
     pub since: Timestamp,
     /// Not sent from this moment on.
     pub expires: Timestamp,
-    /// How often it was sent.
+    /// How often it was sent, or due and not made by the HSM.
     pub attempts: u8,
     /// Number of the attempt that carries it now.
     pub carried_by: Option<u32>,
@@ -107,6 +107,53 @@ pub struct ScriptSent {
     pub was_blocked: bool,
 }
 
+/// Why the HSM made nothing of an attempt that was due. Nothing of it went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotMade {
+    /// A key that it takes isn't in the HSM.
+    KeyMissing,
+    /// The HSM doesn't offer it.
+    Unsupported,
+    /// The HSM refused it for another reason.
+    Refused,
+    /// The HSM gave no answer, or one to something else than was asked.
+    NoAnswer,
+}
+
+impl NotMade {
+    /// Its stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KeyMissing => "hsm_key_missing",
+            Self::Unsupported => "hsm_unsupported",
+            Self::Refused => "hsm_refused",
+            Self::NoAnswer => "hsm_no_answer",
+        }
+    }
+}
+
+/// Why a wish isn't sent any more, unfulfilled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    AttemptsUsedUp,
+    Expired,
+    /// Its attempts are used up, and of the last of them the HSM made nothing.
+    NotMade(NotMade),
+}
+
+impl Attention {
+    /// Its stable name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AttemptsUsedUp => "attempts_used_up",
+            Self::Expired => "expired",
+            Self::NotMade(why) => why.name(),
+        }
+    }
+}
+
 /// The card's wishes, and what is under way to its chip.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Script {
@@ -131,6 +178,11 @@ impl Script {
             (false, true) => Some(ScriptKind::UnblockPin),
             (false, false) => None,
         }
+    }
+
+    /// What is under way to the chip: a script, an unblock by card status update, or both.
+    pub fn under_way(&self) -> impl Iterator<Item = ScriptSent> {
+        [self.in_flight, self.csu_in_flight].into_iter().flatten()
     }
 
     /// A wish isn't sent any more, unfulfilled.
@@ -207,6 +259,22 @@ impl Script {
         }
     }
 
+    /// The HSM made nothing of the attempt: its wishes wait again, unless they have had all their attempts.
+    pub(crate) fn withhold(&mut self, attempt: u32, rules: &ScriptRules) {
+        for slot in [&mut self.in_flight, &mut self.csu_in_flight] {
+            *slot = slot.filter(|sent| sent.attempt != attempt);
+        }
+        self.unfulfilled(attempt, ScriptEnd::NotApplied, rules);
+    }
+
+    /// Nothing is under way or wished any more: its chip is out of use. Numbers of attempts are never used twice.
+    pub(crate) fn ended(&self) -> Self {
+        Self {
+            attempts_ever: self.attempts_ever,
+            ..Self::default()
+        }
+    }
+
     /// Gives stopped and expired wishes new attempts and a new term. Whether there were any.
     pub(crate) fn revive(&mut self, rules: &ScriptRules, now: Timestamp) -> bool {
         let mut revived = false;
@@ -223,7 +291,7 @@ impl Script {
         revived
     }
 
-    fn wishes(&self) -> impl Iterator<Item = Wish> {
+    pub(crate) fn wishes(&self) -> impl Iterator<Item = Wish> {
         [self.change, self.unblock].into_iter().flatten()
     }
 }

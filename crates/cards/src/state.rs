@@ -2,17 +2,22 @@
 //!
 //! All changes of a card's PIN state happen here, as plain functions of the state, the event and the moment.
 
-use std::fmt;
+use std::{fmt, num::NonZeroU8};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CardStatus, ChipEvidence, ChipPin, ChipVersion, Delivery, Locked, Occasion, Resolution, Script,
-    ScriptEnd, ScriptKind, ScriptRules, ScriptSent, Timestamp, Tries, script::Wish,
+    Attention, CardStatus, ChipEvidence, ChipPin, ChipVersion, Delivery, Locked, NotMade, Occasion,
+    Resolution, Script, ScriptEnd, ScriptKind, ScriptRules, ScriptSent, Timestamp, Tries, Unlocks,
+    script::Wish,
 };
 
 /// First byte of an encoded state: the layout of what follows.
-const STATE_LAYOUT: u8 = 2;
+const STATE_LAYOUT: u8 = 3;
+/// The layout before, which is still read: the same without the last two fields.
+const STATE_LAYOUT_2: u8 = 2;
+/// Those fields where nothing is known of them: no unlocks, and nothing that the HSM didn't make.
+const FIELDS_SINCE_LAYOUT_2: [u8; 2] = [0, 0];
 
 /// A PIN encrypted by the HSM: ISO 9564 format 4 under its PIN storage key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +80,18 @@ pub struct CardState {
     pub atc_last: Option<u16>,
     /// When the chip last proved itself in a request with the card inserted.
     pub contact_last: Option<Timestamp>,
+    pub unlocks: Unlocks,
+    /// Why the HSM made nothing of the latest attempt to tell the chip something; `None` where it made it.
+    pub not_made: Option<NotMade>,
+}
+
+/// Why a PIN can't be unlocked now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CantUnlock {
+    /// An unlock doesn't help against this lock.
+    Locked(Locked),
+    /// It was unlocked as often as the programme allows, until the given moment.
+    UsedUp { until: Timestamp },
 }
 
 /// An encoded state could not be read: another layout, or not ours.
@@ -105,6 +122,8 @@ impl CardState {
             script: Script::default(),
             atc_last: None,
             contact_last: None,
+            unlocks: Unlocks::default(),
+            not_made: None,
         }
     }
 
@@ -114,13 +133,19 @@ impl CardState {
         postcard::to_extend(self, vec![STATE_LAYOUT]).expect("a growing Vec takes any state")
     }
 
-    /// Reads [`CardState::encode`] back. Refuses another layout, and bytes that are left over.
+    /// Reads [`CardState::encode`] back, the layout before too. Refuses others, and bytes that are left over.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeStateError> {
         let (&layout, body) = bytes.split_first().ok_or(DecodeStateError)?;
+        match layout {
+            STATE_LAYOUT => Self::decode_body(body),
+            STATE_LAYOUT_2 => Self::decode_body(&[body, &FIELDS_SINCE_LAYOUT_2].concat()),
+            _ => Err(DecodeStateError),
+        }
+    }
+
+    fn decode_body(body: &[u8]) -> Result<Self, DecodeStateError> {
         let (state, rest) = postcard::take_from_bytes(body).map_err(|_| DecodeStateError)?;
-        (layout == STATE_LAYOUT && rest.is_empty())
-            .then_some(state)
-            .ok_or(DecodeStateError)
+        rest.is_empty().then_some(state).ok_or(DecodeStateError)
     }
 
     /// The same state as the next write of it.
@@ -164,11 +189,24 @@ impl CardState {
         self.script.change = self.sealed_host_pin().map(|_| Wish::new(rules, now));
     }
 
-    /// Frees the host's tries at once and queues freeing the chip's.
+    /// Frees the host's tries at once and queues freeing the chip's. Counts against the limit of unlocks (I9).
     ///
-    /// Refuses while a long-run bound stands (see [`Tries::unlock`]).
-    pub fn unlock(&mut self, tries_max: u8, rules: &ScriptRules, now: Timestamp) -> Result<(), Locked> {
-        self.tries.unlock(tries_max, now)?;
+    /// Refuses while a long-run bound stands (see [`Tries::unlock`]), and where it was unlocked `unlocks_max` times within
+    /// 30 days.
+    pub fn unlock(
+        &mut self,
+        tries_max: u8,
+        unlocks_max: NonZeroU8,
+        rules: &ScriptRules,
+        now: Timestamp,
+    ) -> Result<(), CantUnlock> {
+        let mut tries = self.tries.clone();
+        tries.unlock(tries_max, now).map_err(CantUnlock::Locked)?;
+        if let Some(until) = self.unlocks.used_up(unlocks_max, now) {
+            return Err(CantUnlock::UsedUp { until });
+        }
+        self.tries = tries;
+        self.unlocks.add(now);
         self.script.revive(rules, now);
         if self.chip.known() != Some(0) {
             self.script.unblock = Some(Wish::new(rules, now));
@@ -185,7 +223,7 @@ impl CardState {
     /// then, or version 0 where the programme doesn't keep the PIN, which then ends at the host too.
     ///
     /// Counter and wishes start anew; a PIN set since the personalisation waits for the new chip. Tries stay as they
-    /// are (I9). The old chip is no longer spoken to: to be called when the new plastic takes over.
+    /// are, and so do unlocks (I9). The old chip is no longer spoken to: to be called when the new plastic takes over.
     #[must_use]
     pub fn reissued(&self, chip: ChipVersion, rules: &ScriptRules, now: Timestamp) -> Self {
         let host = match chip.version {
@@ -199,15 +237,48 @@ impl CardState {
         Self {
             script: Script {
                 change: (lags && self.sealed_host_pin().is_some()).then(|| Wish::new(rules, now)),
-                attempts_ever: self.script.attempts_ever,
-                ..Script::default()
+                ..self.script.ended()
             },
             host,
             chip: ChipPin::personalised(chip),
             atc_last: None,
             contact_last: None,
+            not_made: None,
             ..self.next()
         }
+    }
+
+    /// The card once another number takes its place: blocked, and its chip isn't spoken to any more.
+    #[must_use]
+    pub fn replaced(&self) -> Self {
+        Self {
+            status: CardStatus::Blocked,
+            script: self.script.ended(),
+            not_made: None,
+            ..self.next()
+        }
+    }
+
+    /// The state of the card that takes this one's place under another number, inactive, with the PIN that goes along
+    /// (`PinReference::None` where none does). Tries stay as they are, and so do unlocks (I9).
+    #[must_use]
+    pub fn moved(&self, reference: PinReference, tries_max: u8) -> Self {
+        Self {
+            tries: self.tries.clone(),
+            unlocks: self.unlocks.clone(),
+            ..Self::delivered(CardStatus::Inactive, reference, tries_max)
+        }
+    }
+
+    /// Why something that the chip was to be told isn't sent any more.
+    #[must_use]
+    pub fn attention(&self, now: Timestamp) -> Option<Attention> {
+        let wish = self.script.wishes().find(|wish| wish.needs_attention(now))?;
+        Some(match self.not_made {
+            Some(why) if wish.stopped => Attention::NotMade(why),
+            None if wish.stopped => Attention::AttemptsUsedUp,
+            Some(_) | None => Attention::Expired,
+        })
     }
 
     /// The host has a PIN to compare with.
@@ -351,8 +422,18 @@ impl CardState {
         }
     }
 
+    /// The HSM made nothing of an attempt that [`CardState::deliver`] has just counted as sent: the chip doesn't get it.
+    pub fn withhold(&mut self, sent: ScriptSent, why: NotMade, rules: &ScriptRules) {
+        if sent.first_of_version {
+            self.chip.struck(sent.version);
+        }
+        self.script.withhold(sent.attempt, rules);
+        self.not_made = Some(why);
+    }
+
     fn send(&mut self, kind: ScriptKind, evidence: ChipEvidence) -> ScriptSent {
         let (attempt, attempts) = self.script.send(kind);
+        self.not_made = None;
         let first_of_version = kind.changes_pin() && self.chip.may_become(self.host_chip_version());
         ScriptSent {
             kind,
@@ -389,6 +470,7 @@ impl CardState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{TRIES_WINDOW_MS, UNLOCKS_MAX};
 
     #[test]
     fn a_state_survives_its_encoding_and_nothing_may_be_left_over() {
@@ -399,19 +481,60 @@ mod tests {
         let mut card = CardState::delivered(CardStatus::Active, PinReference::Sealed(sealed), 3);
         card.tries.charge(Timestamp(7));
         let bytes = card.encode();
-        assert_eq!(CardState::decode(&bytes), Ok(card));
+        assert_eq!(CardState::decode(&bytes), Ok(card.clone()));
         let mut longer = bytes.clone();
         longer.push(0);
         assert_eq!(CardState::decode(&longer), Err(DecodeStateError));
         let mut older = bytes.clone();
-        older[0] = 1;
+        older[0] = STATE_LAYOUT_2 - 1;
         assert_eq!(CardState::decode(&older), Err(DecodeStateError));
+        let mut layout_2 = bytes.clone();
+        layout_2.truncate(bytes.len() - FIELDS_SINCE_LAYOUT_2.len());
+        layout_2[0] = STATE_LAYOUT_2;
+        assert_eq!(CardState::decode(&layout_2), Ok(card));
         for len in 0..bytes.len() {
             assert_eq!(
                 CardState::decode(&bytes[..len]),
                 Err(DecodeStateError),
                 "cut at {len}"
             );
+        }
+    }
+
+    #[test]
+    fn a_third_unlock_within_thirty_days_changes_nothing_whatever_was_set_or_issued_in_between() {
+        let now = Timestamp(1_800_000_000_000);
+        let programme_rules = rules();
+        let sealed = SealedPin {
+            kcv: [0; 5],
+            block: [1; 16],
+        };
+        let mut card = CardState::delivered(CardStatus::Active, PinReference::Sealed(sealed.clone()), 3);
+        let unlock = |card: &mut CardState, at| card.unlock(3, UNLOCKS_MAX, &programme_rules, at);
+        unlock(&mut card, now).unwrap();
+        card.set_pin(sealed, 3, &programme_rules, now);
+        unlock(&mut card, now.plus_ms(1)).unwrap();
+        let chip = card.host_chip_version();
+        card = card.reissued(chip, &programme_rules, now);
+        card = card.moved(card.host.reference.clone(), 3);
+        card.tries.charge(now);
+        let before = card.clone();
+        let until = now.plus_ms(TRIES_WINDOW_MS);
+        assert_eq!(unlock(&mut card, now), Err(CantUnlock::UsedUp { until }));
+        assert_eq!(card, before);
+        unlock(&mut card, until).unwrap();
+        assert_eq!(card.tries.left(), 3);
+    }
+
+    fn rules() -> ScriptRules {
+        ScriptRules {
+            report: crate::ReportKept::UntilNextOnline,
+            counts: crate::ReportCounts::Received,
+            template: crate::ScriptTemplate::AfterFinalAc,
+            commands_max: 1,
+            attempts_max: 5,
+            expires_after_ms: 1_000,
+            unblock_by_csu: false,
         }
     }
 }

@@ -10,14 +10,16 @@
 mod common;
 
 use std::collections::HashSet;
+use std::num::NonZeroU8;
 
 use cards::{
-    CardState, ChipEvidence, Delivery, Occasion, ReportCounts, ReportKept, ScriptEnd, ScriptKind, ScriptRules,
+    CardState, ChipEvidence, Delivery, NotMade, Occasion, ReportCounts, ReportKept, ScriptEnd, ScriptKind,
+    ScriptRules, Unlocks,
 };
 
 use common::{NOW, RULES, TRIES_MAX, card, change, possible, silent};
 
-const EVENTS: [Event; 19] = [
+const EVENTS: [Event; 21] = [
     Event::Inserted(Delivered::Whole),
     Event::Inserted(Delivered::WholeThenReversed),
     Event::Inserted(Delivered::Lost),
@@ -26,6 +28,8 @@ const EVENTS: [Event; 19] = [
     Event::Inserted(Delivered::PulledAfterFirstCommand),
     Event::Inserted(Delivered::CommandSpoiled),
     Event::Inserted(Delivered::CommandSpoiledThenRight),
+    Event::Inserted(Delivered::ScriptNotMade),
+    Event::Inserted(Delivered::NothingMade),
     Event::Tapped { reports: true },
     Event::Tapped { reports: false },
     Event::InsertedToldAsTap,
@@ -72,6 +76,10 @@ enum Delivered {
     CommandSpoiled,
     /// A dishonest terminal: a spoiled command first, so that the chip reports a failure beside a success.
     CommandSpoiledThenRight,
+    /// The HSM refused to make the script; the rest of the answer came.
+    ScriptNotMade,
+    /// The HSM made nothing: no script, no card status update, no issuer authentication data.
+    NothingMade,
 }
 
 /// What is played: the rules that the card's state goes by, how the chip really is, and weakenings for the controls.
@@ -308,7 +316,7 @@ impl World {
                 assert_eq!((delivery.script, delivery.csu), (None, None));
             }
             Event::Changed => change(&mut self.card, &rules),
-            Event::Unlocked => self.card.unlock(TRIES_MAX, &rules, NOW).unwrap(),
+            Event::Unlocked => self.card.unlock(TRIES_MAX, NonZeroU8::MAX, &rules, NOW).unwrap(),
             Event::ChipBlocked if self.chip.blocked => return Ok(false),
             Event::ChipBlocked => self.chip.blocked = true,
             Event::Reissued => {
@@ -342,14 +350,16 @@ impl World {
         }
         let delivery = self.deliver(evidence);
         assert!(delivery.authenticates);
+        let delivery = self.withhold(delivery, delivered);
         match delivered {
-            Delivered::Lost | Delivered::LostAndReversed => self.forget_after(false),
+            Delivered::Lost | Delivered::LostAndReversed | Delivered::NothingMade => self.forget_after(false),
             Delivered::Whole
             | Delivered::WholeThenReversed
             | Delivered::PulledBeforeScript
             | Delivered::PulledAfterFirstCommand
             | Delivered::CommandSpoiled
-            | Delivered::CommandSpoiledThenRight => {
+            | Delivered::CommandSpoiledThenRight
+            | Delivered::ScriptNotMade => {
                 self.forget_after(true);
                 if let Some(sent) = delivery.csu {
                     self.chip.blocked = false;
@@ -362,6 +372,23 @@ impl World {
             self.card.answer_reversed(self.chip.atc);
         }
         Ok(())
+    }
+
+    /// Takes back what the HSM didn't make.
+    fn withhold(&mut self, delivery: Delivery, delivered: Delivered) -> Delivery {
+        let (script, csu) = match delivered {
+            Delivered::ScriptNotMade => (delivery.script, None),
+            Delivered::NothingMade => (delivery.script, delivery.csu),
+            _ => (None, None),
+        };
+        for sent in [script, csu].into_iter().flatten() {
+            self.card.withhold(sent, NotMade::Refused, &self.setting.rules);
+        }
+        Delivery {
+            script: delivery.script.filter(|_| script.is_none()),
+            csu: delivery.csu.filter(|_| csu.is_none()),
+            ..delivery
+        }
     }
 
     /// The answer to a tap reaches the chip too, and what it may do it does.
@@ -439,7 +466,11 @@ impl World {
             Delivered::CommandSpoiled => (true, &[][..]),
             // Instead of the first of two: the second's MAC is right only in second place.
             Delivered::CommandSpoiledThenRight => (true, &commands[commands.len() - 1..]),
-            Delivered::PulledBeforeScript | Delivered::Lost | Delivered::LostAndReversed => (false, &[][..]),
+            Delivered::PulledBeforeScript
+            | Delivered::Lost
+            | Delivered::LostAndReversed
+            | Delivered::ScriptNotMade
+            | Delivered::NothingMade => (false, &[][..]),
         };
         let counts_all = self.setting.chip.1 != ReportCounts::Succeeded;
         self.chip.failed |= spoiled;
@@ -491,14 +522,20 @@ impl World {
         }
     }
 
-    /// Equal for worlds in which the same would happen.
+    /// Equal for worlds in which the same would happen: how often it was unlocked, and why something wasn't made, decides
+    /// nothing here.
     fn fingerprint(&self) -> Fingerprint {
         let advices = self.advices.iter().map(|advice| {
             let blocked = advice.pin_try_limit_exceeded;
             (advice.atc, advice.script_commands, advice.script_failed, blocked)
         });
+        let card = CardState {
+            unlocks: Unlocks::default(),
+            not_made: None,
+            ..self.card.clone()
+        };
         Fingerprint {
-            card: self.card.encode(),
+            card: card.encode(),
             chip: self.chip.clone(),
             advices: advices.collect(),
             performed: self.performed.clone(),

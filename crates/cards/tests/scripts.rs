@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::num::NonZeroU8;
+
 use cards::{
-    ChipEvidence, ChipVersion, Occasion, Programme, ReportCounts, ReportKept, Scheme, ScriptEnd, ScriptKind,
-    ScriptRules,
+    Attention, ChipEvidence, ChipVersion, NotMade, Occasion, Programme, ReportCounts, ReportKept, Scheme,
+    ScriptEnd, ScriptKind, ScriptRules,
 };
 
 use common::{NOW, RULES, TRIES_MAX, card, change, failed, possible, reporting, sealed, silent, transact};
@@ -33,6 +35,60 @@ fn a_changed_pin_is_known_on_the_chip_only_after_its_own_report() {
     assert_eq!(ends(&resolutions), [ScriptEnd::Applied]);
     assert_eq!(possible(&card), [2]);
     assert_eq!(card.script.change, None);
+}
+
+#[test]
+fn a_script_that_the_hsm_never_makes_is_due_again_until_a_person_is_asked_to_look() {
+    let mut card = card();
+    change(&mut card, &RULES);
+    for atc in 1..=u16::from(RULES.attempts_max) {
+        assert_eq!(card.attention(NOW), None);
+        let (_, delivery) = transact(&mut card, silent(atc), &RULES);
+        let sent = delivery.script.expect("it is due at each insertion");
+        card.withhold(sent, NotMade::KeyMissing, &RULES);
+        assert_eq!(card.chip.known(), Some(1), "nothing went out");
+        assert_eq!(card.script.in_flight, None);
+    }
+    assert_eq!(card.attention(NOW), Some(Attention::NotMade(NotMade::KeyMissing)));
+    let (_, delivery) = transact(&mut card, silent(6), &RULES);
+    assert_eq!(delivery.script, None);
+
+    assert!(card.resend(&RULES, NOW));
+    let (_, delivery) = transact(&mut card, silent(7), &RULES);
+    assert!(delivery.script.is_some());
+    assert_eq!((card.attention(NOW), card.not_made), (None, None));
+}
+
+#[test]
+fn a_version_that_an_earlier_attempt_may_have_brought_stays_possible_when_a_later_one_is_not_made() {
+    let rules = ScriptRules {
+        report: ReportKept::Unreliable,
+        ..RULES
+    };
+    let mut card = card();
+    change(&mut card, &rules);
+    transact(&mut card, silent(1), &rules);
+    let (_, delivery) = transact(&mut card, silent(2), &rules);
+    card.withhold(delivery.script.unwrap(), NotMade::NoAnswer, &rules);
+    assert_eq!(possible(&card), [1, 2]);
+}
+
+#[test]
+fn what_is_not_sent_any_more_has_a_named_reason() {
+    let mut expired = card();
+    change(&mut expired, &RULES);
+    let late = NOW.plus_ms(RULES.expires_after_ms);
+    assert_eq!(expired.attention(late), Some(Attention::Expired));
+
+    let rules = ScriptRules {
+        attempts_max: 1,
+        ..RULES
+    };
+    let mut refused = card();
+    change(&mut refused, &rules);
+    transact(&mut refused, silent(1), &rules);
+    transact(&mut refused, failed(2, 1), &rules);
+    assert_eq!(refused.attention(NOW), Some(Attention::AttemptsUsedUp));
 }
 
 /// One script for version 2 rides on the transaction 5; what the next cryptogram proves.
@@ -106,7 +162,8 @@ fn of_two_commands_one_report_means_that_the_change_did_not_come() {
     for (evidence, end, versions) in rows {
         let mut card = card();
         change(&mut card, &TWO_COMMANDS);
-        card.unlock(TRIES_MAX, &TWO_COMMANDS, NOW).unwrap();
+        card.unlock(TRIES_MAX, NonZeroU8::MAX, &TWO_COMMANDS, NOW)
+            .unwrap();
         let (_, delivery) = transact(&mut card, silent(5), &TWO_COMMANDS);
         assert_eq!(delivery.script.unwrap().kind, ScriptKind::UnblockAndChangePin);
         let resolutions = card.chip_spoke(evidence, &TWO_COMMANDS, NOW);
@@ -273,7 +330,7 @@ fn a_script_that_keeps_failing_asks_for_a_person_and_a_new_wish_revives_it() {
     assert_eq!(carries(&mut resent, &RULES), ScriptKind::ChangePin);
     change(&mut changed, &RULES);
     assert_eq!(carries(&mut changed, &RULES), ScriptKind::ChangePin);
-    unlocked.unlock(TRIES_MAX, &RULES, NOW).unwrap();
+    unlocked.unlock(TRIES_MAX, NonZeroU8::MAX, &RULES, NOW).unwrap();
     assert_eq!(
         carries(&mut unlocked, &RULES),
         ScriptKind::UnblockPin,
@@ -311,7 +368,7 @@ fn a_script_under_way_when_its_wish_expires_may_still_be_confirmed() {
 fn a_change_serves_an_unblock_that_waits_with_it() {
     let mut card = card();
     change(&mut card, &RULES);
-    card.unlock(TRIES_MAX, &RULES, NOW).unwrap();
+    card.unlock(TRIES_MAX, NonZeroU8::MAX, &RULES, NOW).unwrap();
     let (_, delivery) = transact(&mut card, silent(1), &RULES);
     assert_eq!(delivery.script.unwrap().kind, ScriptKind::ChangePin);
     transact(&mut card, reporting(2, 1), &RULES);
@@ -323,7 +380,7 @@ fn an_unlock_during_an_attempt_is_not_served_by_it() {
     let mut card = card();
     change(&mut card, &RULES);
     transact(&mut card, silent(1), &RULES);
-    card.unlock(TRIES_MAX, &RULES, NOW).unwrap();
+    card.unlock(TRIES_MAX, NonZeroU8::MAX, &RULES, NOW).unwrap();
     transact(&mut card, reporting(2, 1), &RULES);
     assert_eq!(card.script.change, None);
     assert_eq!(card.script.queued(), Some(ScriptKind::UnblockPin));
@@ -336,7 +393,7 @@ fn an_unblock_by_card_status_update_rides_beside_a_change_and_needs_no_script() 
         ..silent(atc)
     };
     let mut card = card();
-    card.unlock(TRIES_MAX, &CSU, NOW).unwrap();
+    card.unlock(TRIES_MAX, NonZeroU8::MAX, &CSU, NOW).unwrap();
     let (_, delivery) = transact(&mut card, blocked(1), &CSU);
     assert_eq!(delivery.script, None);
     assert!(delivery.csu.is_some());
@@ -350,7 +407,7 @@ fn an_unblock_by_card_status_update_rides_beside_a_change_and_needs_no_script() 
     assert_eq!(card.script.unblock, None);
     assert_eq!(delivery.script.unwrap().kind, ScriptKind::ChangePin);
 
-    card.unlock(TRIES_MAX, &CSU, NOW).unwrap();
+    card.unlock(TRIES_MAX, NonZeroU8::MAX, &CSU, NOW).unwrap();
     let (_, delivery) = transact(&mut card, reporting(4, 1), &CSU);
     assert!(
         delivery.csu.is_some(),
@@ -361,7 +418,7 @@ fn an_unblock_by_card_status_update_rides_beside_a_change_and_needs_no_script() 
 #[test]
 fn unblocks_by_card_status_update_are_bounded() {
     let mut card = card();
-    card.unlock(TRIES_MAX, &CSU, NOW).unwrap();
+    card.unlock(TRIES_MAX, NonZeroU8::MAX, &CSU, NOW).unwrap();
     let mut refills = 0;
     for atc in 1..20 {
         let evidence = ChipEvidence {
@@ -446,6 +503,7 @@ fn programme(scheme: Scheme) -> Programme {
         pan_len_digits: 16,
         pin_len_digits: 4,
         tries_max: TRIES_MAX,
+        unlocks_max: cards::UNLOCKS_MAX,
         amount_max_minor: 0,
         amount_without_pin_max_minor: 0,
         pin_without_chip: false,
