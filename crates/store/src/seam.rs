@@ -75,6 +75,34 @@ pub enum CommitOutcome {
     StepUpMissing,
 }
 
+/// New plastic for a card: all of it becomes durable, or none of it.
+///
+/// Where `new` stands in the row `old` it is the same number: PSN, expiry, state and MAC are replaced and everything else
+/// stays as it was; `new.version` is one up and there is no `old_state`. Otherwise `new` is inserted at whatever version it
+/// has and `old` gets `old_state`, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reissue {
+    pub old: CardRef,
+    /// Takes effect only while the card is still at this version.
+    pub expected_version: u64,
+    pub new: CardRecord,
+    pub old_state: Option<NewState>,
+    /// How attempts that were under way to the old plastic end.
+    pub attempts: Vec<AttemptWrite>,
+    /// At least one.
+    pub audit: Vec<AuditEvent>,
+}
+
+/// How a reissue ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReissueOutcome {
+    Done,
+    /// The card has moved on, or isn't there; nothing was written.
+    VersionConflict,
+    /// The new number is a card's already, or, once in 2^64, leads to the row of another; nothing was written.
+    NumberTaken,
+}
+
 /// A network message that was answered, so that its repeat gets the same answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageRecord {
@@ -166,7 +194,7 @@ pub struct AttemptRecord {
     pub version: u32,
     pub atc: u16,
     pub sent_at: Timestamp,
-    /// `sent`, `applied`, `failed`, `reported`, `unknown`.
+    /// `sent`, `applied`, `failed`, `not_applied`, `reported`, `unknown`, `plastic_gone`.
     pub outcome: String,
     /// What the outcome rests on, as text (`CVR 03A4B810 in the ARQC with ATC 0006`).
     pub evidence: String,
@@ -301,20 +329,8 @@ pub trait Store: Send + Sync {
     /// the store's own and doesn't change; cards that are imported meanwhile may or may not be met.
     async fn cards_from(&self, after: Option<CardRef>, limit: u32) -> Result<Vec<CardRecord>, StoreFault>;
 
-    /// Gives a card new plastic, with the audit records in the same transaction, while `old` still has `expected_version`.
-    ///
-    /// Where `new` stands in the row `old` it is the same number: PSN, expiry, state and MAC are replaced and everything else
-    /// stays as it was; `new.version` is one up and there is no `old_state`. Otherwise `new` is inserted at whatever version
-    /// it has and `old` gets `old_state`, if there is one. Only `Done` and `VersionConflict` can come of it. A `StoreFault`
-    /// also when the row of `new` is another card's, or its cardmember isn't there.
-    async fn reissue_card(
-        &self,
-        old: CardRef,
-        expected_version: u64,
-        new: CardRecord,
-        old_state: Option<NewState>,
-        audit: Vec<AuditEvent>,
-    ) -> Result<CommitOutcome, StoreFault>;
+    /// Gives a card new plastic. A `StoreFault` also when the cardmember of `new` isn't there.
+    async fn reissue_card(&self, reissue: Reissue) -> Result<ReissueOutcome, StoreFault>;
 
     /// Commits a batch in order, durably, before it answers. Runs to its end even when the caller goes away.
     ///

@@ -207,7 +207,7 @@ impl<'c> Writing<'c> {
         Ok(spent == 1)
     }
 
-    fn write_attempt(&self, card: CardRef, write: &AttemptWrite) -> Result<(), Failure> {
+    pub(super) fn write_attempt(&self, card: CardRef, write: &AttemptWrite) -> Result<(), Failure> {
         let card = rows::row_id(card);
         match write {
             AttemptWrite::Sent {

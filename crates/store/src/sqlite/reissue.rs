@@ -1,70 +1,52 @@
 //! New plastic for a card: under its number, or under a new one.
 
-use cards::CardRef;
-
 use crate::{
-    AuditEvent, CardRecord, CommitOutcome, NewState, StoreFault,
+    Reissue, ReissueOutcome, StoreFault,
     sqlite::{commit::Writing, committer::Failure, import::insert_card, rows, statements as sql},
 };
 
-pub(super) struct Reissue {
-    old: CardRef,
-    expected_version: u64,
-    new: CardRecord,
-    old_state: Option<NewState>,
-    audit: Vec<AuditEvent>,
-}
-
 impl Reissue {
     /// Refuses what no transaction could make right; the caller's own mistakes.
-    pub(super) fn new(
-        old: CardRef,
-        expected_version: u64,
-        new: CardRecord,
-        old_state: Option<NewState>,
-        audit: Vec<AuditEvent>,
-    ) -> Result<Self, StoreFault> {
-        let next = expected_version.wrapping_add(1);
-        let same_number = new.key.row == old;
-        let refusal = if audit.is_empty() {
+    pub(super) fn refuse_malformed(&self) -> Result<(), StoreFault> {
+        let next = self.expected_version.wrapping_add(1);
+        let same_number = self.new.key.row == self.old;
+        let refusal = if self.audit.is_empty() {
             Some("an effect without an audit record")
-        } else if old_state.as_ref().is_some_and(|state| state.version != next)
-            || (same_number && new.version != next)
+        } else if self.old_state.as_ref().is_some_and(|state| state.version != next)
+            || (same_number && self.new.version != next)
         {
             Some("a write of its state counts one version up")
-        } else if same_number && old_state.is_some() {
+        } else if same_number && self.old_state.is_some() {
             Some("two states for one card")
         } else {
             None
         };
         match refusal {
-            Some(reason) => Err(StoreFault(format!("card {old}: {reason}"))),
-            None => Ok(Self {
-                old,
-                expected_version,
-                new,
-                old_state,
-                audit,
-            }),
+            Some(reason) => Err(StoreFault(format!("card {}: {reason}", self.old))),
+            None => Ok(()),
         }
     }
 
-    pub(super) fn write(&self, writing: &mut Writing<'_>) -> Result<CommitOutcome, Failure> {
+    pub(super) fn write(&self, writing: &mut Writing<'_>) -> Result<ReissueOutcome, Failure> {
         if writing.version_of(self.old)? != Some(self.expected_version) {
-            return Ok(CommitOutcome::VersionConflict);
+            return Ok(ReissueOutcome::VersionConflict);
         }
         if self.new.key.row == self.old {
             self.replace(writing)?;
         } else {
+            if writing.version_of(self.new.key.row)?.is_some() {
+                return Ok(ReissueOutcome::NumberTaken);
+            }
             if let Some(state) = &self.old_state {
                 writing.move_card(self.old, self.expected_version, state)?;
             }
             insert_card(&self.new, writing.connection)?;
         }
+        for attempt in &self.attempts {
+            writing.write_attempt(self.old, attempt)?;
+        }
         writing.append_audit(&self.audit)?;
-        Ok(CommitOutcome::Done {
-            audit: writing.last_audit(),
-        })
+        Ok(ReissueOutcome::Done)
     }
 
     fn replace(&self, writing: &mut Writing<'_>) -> Result<(), Failure> {

@@ -8,16 +8,14 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
-    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, NewState, OwedCount, OwedMessage,
-    SessionRecord, SignInCharge, StepUpSpend, Store, StoreFault,
+    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, OwedCount, OwedMessage, Reissue,
+    ReissueOutcome, SessionRecord, SignInCharge, StepUpSpend, Store, StoreFault,
     sqlite::{
         SqliteStore,
         commit::Writing,
         committer::Failure,
         import::{self, CardImport},
-        notices, owed,
-        reissue::Reissue,
-        rows, sign_in, statements as sql,
+        notices, owed, rows, sign_in, statements as sql,
     },
 };
 
@@ -124,15 +122,8 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn reissue_card(
-        &self,
-        old: CardRef,
-        expected_version: u64,
-        new: CardRecord,
-        old_state: Option<NewState>,
-        audit: Vec<AuditEvent>,
-    ) -> Result<CommitOutcome, StoreFault> {
-        let reissue = Reissue::new(old, expected_version, new, old_state, audit)?;
+    async fn reissue_card(&self, reissue: Reissue) -> Result<ReissueOutcome, StoreFault> {
+        reissue.refuse_malformed()?;
         self.write(move |writing| reissue.write(writing)).await
     }
 

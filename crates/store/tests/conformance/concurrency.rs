@@ -10,7 +10,7 @@ use std::{
     task::Context,
 };
 
-use store::{Commit, CommitOutcome, StepUpSpend, Store};
+use store::{Commit, CommitOutcome, Reissue, ReissueOutcome, StepUpSpend, Store};
 
 use super::*;
 
@@ -131,12 +131,16 @@ pub(crate) async fn what_another_handle_wrote_is_read_and_binds_the_next_commit(
             state: b"blocked".to_vec(),
             mac: [5; 16],
         };
-        let audit = vec![event("card_replaced")];
-        let replaced = others
-            .reissue_card(CardRef(1), version, card(version, holder), Some(state), audit)
-            .await
-            .unwrap();
-        assert!(is_done(&replaced));
+        let replacement = Reissue {
+            old: CardRef(1),
+            expected_version: version,
+            new: card(version, holder),
+            old_state: Some(state),
+            attempts: Vec::new(),
+            audit: vec![event("card_replaced")],
+        };
+        let replaced = others.reissue_card(replacement).await.unwrap();
+        assert_eq!(replaced, ReissueOutcome::Done);
         let outcome = commit_one(&ours, state_change(version)).await;
         assert_eq!(outcome, CommitOutcome::VersionConflict);
         version += 1;

@@ -54,6 +54,8 @@ macro_rules! conformance {
             reissues::a_reissue_under_a_new_number_adds_a_card_and_blocks_the_old_one,
             reissues::a_reissue_of_a_card_that_moved_on_writes_nothing,
             reissues::a_reissue_that_cannot_be_writes_nothing,
+            reissues::a_number_that_a_card_has_is_taken_and_writes_nothing,
+            reissues::a_reissue_ends_the_attempts_that_it_names,
             sign_in::tries_are_charged_before_the_password_is_looked_at,
             sign_in::a_session_ends_when_idle_old_or_closed,
             sign_in::a_step_up_renews_the_sessions_token_and_takes_its_other_grants_along,
