@@ -9,14 +9,16 @@ pub(crate) mod chip_data;
 mod case;
 mod chip_answer;
 mod decline;
+mod draft;
 mod judge;
 mod record;
 mod request;
 
 use cards::{CardKey, CardRef, Timestamp};
-use hsm::{HsmFault, HsmRefusal, StateToSeal};
-use store::{AuditEvent, Commit, CommitOutcome, MessageRecord, NewState};
+use hsm::{CheckRequest, HsmError, HsmFault, HsmRefusal};
+use store::{AuditEvent, Commit, CommitOutcome, MessageRecord, NewState, StoreFault};
 
+use crate::counted::one_each;
 use crate::{Desk, Fault};
 use case::Case;
 use chip_data::ChipData;
@@ -46,9 +48,9 @@ struct Waiting<'a> {
 
 /// Decides a batch and answers in its order. Answers leave only after everything they rest on is durable.
 ///
-/// Fails as a whole only where the HSM or the store doesn't answer: then nothing was told and, unless the fault came
-/// at the commit itself, nothing charged. A card whose record is damaged, or a missing key, costs only its own requests
-/// their answer.
+/// Fails as a whole only where the HSM or the store doesn't answer, or not item by item: then nothing was told and, unless
+/// the fault came at the commit itself, nothing charged. A card whose record is damaged, or a missing key, costs only its
+/// own requests their answer; a script or issuer authentication data that the HSM doesn't make, none.
 pub async fn authorise(
     desk: &Desk,
     requests: &[AuthorisationRequest],
@@ -73,16 +75,20 @@ pub async fn authorise(
     if !answers.turned_away.is_empty() {
         desk.store.append_audit(answers.turned_away).await?;
     }
-    // An HSM or a store that answers fewer items than it was asked leaves requests without an answer.
-    let unanswered = || AuthorisationAnswer::declined(Decision::SystemMalfunction);
     let given = answers.given.into_iter();
-    Ok(given.map(|answer| answer.unwrap_or_else(unanswered)).collect())
+    Ok(given
+        .map(|answer| answer.expect("each request was answered, or waited until the end"))
+        .collect())
 }
 
 /// Has the HSM derive the cards' keys, which stay the same whatever happens to the cards.
 async fn identify<'a>(desk: &Desk, requests: &'a [AuthorisationRequest]) -> Result<Vec<Waiting<'a>>, Fault> {
     let pans = requests.iter().map(|request| request.pan.clone()).collect();
-    let keys = desk.hsm.card_keys(pans).await?;
+    let keys = one_each(
+        desk.hsm.card_keys(pans).await?,
+        requests.len(),
+        HsmFault::NoAnswer,
+    )?;
     let waiting = requests.iter().zip(keys).enumerate();
     Ok(waiting
         .map(|(index, (request, key))| Waiting { index, request, key })
@@ -96,7 +102,7 @@ async fn open_cards<'a>(
     answers: &mut Answers,
 ) -> Result<Vec<Case<'a>>, Fault> {
     let keys = waiting.iter().map(|waiting| waiting.key).collect();
-    let records = desk.store.cards(keys).await?;
+    let records = one_each(desk.store.cards(keys).await?, waiting.len(), StoreFault)?;
     let mut cases = Vec::with_capacity(waiting.len());
     for (Waiting { index, request, key }, record) in waiting.into_iter().zip(records) {
         match record.map(|record| desk.open(record)) {
@@ -123,8 +129,8 @@ async fn decide<'a>(
         return Ok(Vec::new());
     }
     let now = answers.now;
-    let checks = cases.iter().map(|case| case.check(now)).collect();
-    let replies = desk.hsm.check(checks).await?;
+    let checks: Vec<CheckRequest> = cases.iter().map(|case| case.check(now)).collect();
+    let replies = one_each(desk.hsm.check(checks).await?, cases.len(), HsmFault::NoAnswer)?;
     let mut judged = Vec::with_capacity(cases.len());
     for (case, reply) in cases.iter().zip(replies) {
         match reply {
@@ -139,23 +145,22 @@ async fn decide<'a>(
             Err(refusal) => answers.refuse(case, refusal),
         }
     }
-    let (for_chips, new_states) =
-        tokio::join!(chip_answer::with_present_pins(desk, &judged), seal(desk, &judged));
-    let (mut for_chips, new_states) = (for_chips?, new_states?);
-    chip_answer::with_new_pins(desk, &judged, &new_states, &mut for_chips).await?;
     let mut proposed = Vec::with_capacity(judged.len());
     let mut commits = Vec::with_capacity(judged.len());
-    for (((case, judgement), for_chip), new_state) in judged.into_iter().zip(for_chips).zip(new_states) {
-        match for_chip.transpose() {
+    for draft in draft::complete(desk, judged).await? {
+        let case = draft.case;
+        match draft.for_chip.transpose() {
             Ok(for_chip) => {
-                let answer = answer(case, &judgement, for_chip);
-                commits.push(commit(case, judgement, new_state, &answer, now));
+                let answer = answer(case, &draft.judgement, for_chip);
+                commits.push(commit(case, draft.judgement, draft.new_state, &answer, now));
                 proposed.push((case, answer));
             }
-            Err(refusal) => answers.refuse(case, refusal),
+            Err(HsmError::Refused(refusal)) => answers.refuse(case, refusal),
+            Err(HsmError::Fault(fault)) => return Err(fault.into()),
         }
     }
-    let outcomes = desk.store.commit(commits).await?;
+    let asked = commits.len();
+    let outcomes = one_each(desk.store.commit(commits).await?, asked, StoreFault)?;
     Ok(settle(proposed, outcomes, answers))
 }
 
@@ -229,36 +234,6 @@ impl Answers {
             self.give_up(case.request, row, case.index, &fault);
         }
     }
-}
-
-/// The next states with their MACs; `None` where the card stays as it is. A missing MAC fails the whole batch: without
-/// it a charge would be lost.
-async fn seal(desk: &Desk, judged: &[(&Case<'_>, Judgement)]) -> Result<Vec<Option<NewState>>, Fault> {
-    let to_seal: Vec<StateToSeal> = judged
-        .iter()
-        .filter_map(|(case, judgement)| judgement.next.as_ref().map(|next| case.card.to_seal(next)))
-        .collect();
-    if to_seal.is_empty() {
-        return Ok(judged.iter().map(|_| None).collect());
-    }
-    let encoded: Vec<Vec<u8>> = to_seal.iter().map(|state| state.state.clone()).collect();
-    let mut sealed = encoded.into_iter().zip(desk.hsm.seal_states(to_seal).await?);
-    judged
-        .iter()
-        .map(|(_, judgement)| {
-            let Some(next) = &judgement.next else {
-                return Ok(None);
-            };
-            let (state, mac) = sealed
-                .next()
-                .ok_or_else(|| HsmFault("fewer MACs than states".to_owned()))?;
-            Ok(Some(NewState {
-                version: next.version,
-                state,
-                mac: mac.0,
-            }))
-        })
-        .collect()
 }
 
 fn answer(

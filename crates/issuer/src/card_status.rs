@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use cards::{Advice, CardRef, CardRole, CardStatus, ScriptKind, Timestamp};
+use cards::{Advice, Attention, CardRef, CardRole, CardStatus, ScriptKind, Timestamp};
 use serde::Serialize;
 use store::CardRecord;
 
@@ -59,6 +59,9 @@ pub struct ScriptReport {
     pub queued: Option<&'static str>,
     pub in_flight: Option<InFlightReport>,
     pub needs_attention: bool,
+    /// Why nothing is sent any more: `attempts_used_up`, `expired`, or why the HSM makes no script: `hsm_key_missing`,
+    /// `hsm_unsupported`, `hsm_refused`, `hsm_no_answer`.
+    pub attention: Option<&'static str>,
     pub attempts: Vec<AttemptReport>,
 }
 
@@ -79,7 +82,7 @@ pub struct AttemptReport {
     pub version: u32,
     pub atc: u16,
     pub sent_at_ms: i64,
-    /// `sent`, `applied`, `failed`, `not_applied`, `reported`, `unknown`.
+    /// `sent`, `applied`, `failed`, `not_applied`, `reported`, `unknown`, `plastic_gone`.
     pub outcome: String,
     pub evidence: String,
     pub resolved_at_ms: Option<i64>,
@@ -110,7 +113,7 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
     desk.require_untampered(slice::from_ref(&card)).await?;
     let attempts = desk.store.attempts(card.record.key.row).await?;
     let state = &card.state;
-    let advice = Advice::of(state, now);
+    let advice = Advice::of(state, card.programme.unlocks_max, now);
     let host_version = state.host_chip_version().version;
     Ok(CardReport {
         card: card.record.key.row.to_string(),
@@ -166,6 +169,7 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
                     reversed: sent.reversed,
                 }),
             needs_attention: state.script.needs_attention(now),
+            attention: state.attention(now).map(Attention::name),
             attempts: attempts
                 .into_iter()
                 .map(|attempt| AttemptReport {

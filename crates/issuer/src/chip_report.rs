@@ -1,6 +1,6 @@
 //! How the end of a script attempt goes on record.
 
-use cards::{CardRef, Resolution, ScriptEnd, ScriptSent, Timestamp};
+use cards::{CardRef, NotMade, Resolution, ScriptEnd, ScriptSent, Timestamp};
 use emv::script::ScriptResult;
 use store::{AttemptWrite, AuditEvent, NewNotice};
 
@@ -79,9 +79,18 @@ pub(crate) fn reported_attempt(
 
 /// What a record says about an attempt.
 pub(crate) fn attempt_detail(sent: ScriptSent) -> String {
+    format!("{{{}}}", attempt_members(sent))
+}
+
+/// The same for one that the HSM didn't make.
+pub(crate) fn attempt_detail_not_made(sent: ScriptSent, why: NotMade) -> String {
+    format!(r#"{{{},"reason":"{}"}}"#, attempt_members(sent), why.name())
+}
+
+fn attempt_members(sent: ScriptSent) -> String {
     let script = crate::card_status::script_name(sent.kind);
     format!(
-        r#"{{"attempt":{},"script":"{script}","pin_version":{},"atc":{}}}"#,
+        r#""attempt":{},"script":"{script}","pin_version":{},"atc":{}"#,
         sent.attempt, sent.version, sent.atc
     )
 }

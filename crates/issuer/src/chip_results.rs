@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cards::{CardRef, CardState, Pan, Resolution, ScriptSent, Timestamp};
-use hsm::CheckRequest;
+use hsm::{CheckRequest, HsmFault};
 use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, MessageRecord, StoreFault};
 
 use crate::authorise::chip_data::{ChipData, Unusable};
@@ -12,8 +12,8 @@ use crate::authorise::{AuthorisationAnswer, CardEntry, Decision, MessageIdentity
 use crate::chip_report::{
     attempt_detail, proof_notices, reported_attempt, resolution_attempt, resolution_audit,
 };
+use crate::counted::only;
 use crate::desk::OpenCard;
-use crate::refusal::only_fault;
 use crate::{Desk, Fault};
 
 /// How often the results are tried anew because their card changed under them.
@@ -82,9 +82,12 @@ pub(crate) async fn take_in(
     told_in: ToldIn,
     now: Timestamp,
 ) -> Result<ChipResultsOutcome, Fault> {
-    let keys = desk.hsm.card_keys(vec![results.pan.clone()]).await?;
+    let key = only(
+        desk.hsm.card_keys(vec![results.pan.clone()]).await?,
+        HsmFault::NoAnswer,
+    )?;
     for _ in 0..ROUNDS_MAX {
-        let Some(record) = desk.store.cards(keys.clone()).await?.pop().flatten() else {
+        let Some(record) = only(desk.store.cards(vec![key]).await?, StoreFault)? else {
             return Ok(ChipResultsOutcome::UnknownCard);
         };
         let original = original(desk, results.end).await?;
@@ -101,8 +104,7 @@ pub(crate) async fn take_in(
             heard,
         };
         let commit = commit(desk, &card, &told, now).await?;
-        let outcomes = desk.store.commit(vec![commit]).await?;
-        match outcomes.into_iter().next().expect("one outcome for one commit") {
+        match only(desk.store.commit(vec![commit]).await?, StoreFault)? {
             CommitOutcome::Done { .. } => return Ok(ChipResultsOutcome::Accepted { cryptogram_valid }),
             CommitOutcome::Duplicate(recorded) if recorded.content == results.message.content => {
                 let told = AuthorisationAnswer::decode(&recorded);
@@ -125,7 +127,7 @@ async fn original(desk: &Desk, end: Option<TransactionEnd>) -> Result<Option<Aut
         Some(end) => end,
         None => return Ok(None),
     };
-    let recorded = desk.store.messages(vec![identity]).await?.pop().flatten();
+    let recorded = only(desk.store.messages(vec![identity]).await?, StoreFault)?;
     Ok(recorded.as_ref().and_then(AuthorisationAnswer::decode))
 }
 
@@ -172,8 +174,7 @@ async fn hear(desk: &Desk, card: &OpenCard<'_>, results: &ChipResults) -> Result
         pin: None,
         new_pin: None,
     };
-    let replies = desk.hsm.check(vec![check]).await?;
-    let reply = replies.into_iter().next().expect("one reply for one request");
+    let reply = only(desk.hsm.check(vec![check]).await?, HsmFault::NoAnswer)?;
     let reply = reply.map_err(|refusal| Fault::of_card(refusal, card.row()))?;
     Ok(Heard {
         chip,
@@ -186,7 +187,7 @@ async fn commit(desk: &Desk, card: &OpenCard<'_>, told: &Told<'_>, now: Timestam
     let turn = told.turn(card, &mut next, now);
     let changed = next.script != card.state.script || next.atc_last != card.state.atc_last;
     let new_state = if changed {
-        Some(desk.seal(card, next).await.map_err(only_fault)?)
+        Some(desk.seal(card, &next).await?)
     } else {
         None
     };

@@ -3,11 +3,13 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use cards::{CardRef, CardState, CardStatus, CardmemberId, Programme, ProgrammeId, Timestamp};
-use hsm::{CheckRequest, HsmCard, PaymentHsm, StateMac, StateToSeal};
+use hsm::{CheckRequest, HsmCard, HsmFault, PaymentHsm, StateMac, StateToSeal};
 use store::{
     AttemptWrite, AuditEvent, CardRecord, Commit, CommitOutcome, NewNotice, NewState, StepUpSpend, Store,
+    StoreFault,
 };
 
+use crate::counted::{one_each, only};
 use crate::fraud::UnpredictableNumbers;
 use crate::{ActError, Fault, Refusal};
 
@@ -93,9 +95,11 @@ impl Desk {
             pin: None,
             new_pin: None,
         });
-        let mut replies = self.hsm.check(nothing_else.collect()).await?.into_iter();
-        for card in cards {
-            let reply = replies.next().expect("one reply for one request");
+        let replies = self.hsm.check(nothing_else.collect()).await?;
+        for (card, reply) in cards
+            .iter()
+            .zip(one_each(replies, cards.len(), HsmFault::NoAnswer)?)
+        {
             reply.map_err(|refusal| Fault::of_card(refusal, card.row()))?;
         }
         Ok(())
@@ -110,7 +114,7 @@ impl Desk {
         audit: AuditEvent,
     ) -> Result<(), ActError> {
         let new_state = match effect.next {
-            Some(next) => Some(self.seal(card, next).await?),
+            Some(next) => Some(self.seal(card, &next).await?),
             None => None,
         };
         let commit = Commit {
@@ -126,8 +130,7 @@ impl Desk {
             attempts: effect.attempts,
             notices: effect.notices,
         };
-        let outcomes = self.store.commit(vec![commit]).await?;
-        match outcomes.into_iter().next().expect("one outcome for one commit") {
+        match only(self.store.commit(vec![commit]).await?, StoreFault)? {
             CommitOutcome::Done { .. } => Ok(()),
             CommitOutcome::VersionConflict => Err(Refusal::TryAgain.into()),
             CommitOutcome::StepUpMissing => Err(Refusal::StepUpNeeded.into()),
@@ -135,17 +138,39 @@ impl Desk {
         }
     }
 
-    /// The next state with the HSM's MAC.
-    pub(crate) async fn seal(&self, card: &OpenCard<'_>, next: CardState) -> Result<NewState, ActError> {
-        let to_seal = card.to_seal(&next);
-        let state = to_seal.state.clone();
-        let macs = self.hsm.seal_states(vec![to_seal]).await?;
-        let mac = macs.into_iter().next().expect("one MAC for one state");
-        Ok(NewState {
-            version: next.version,
-            state,
-            mac: mac.0,
-        })
+    /// The card's next state with the HSM's MAC.
+    pub(crate) async fn seal(&self, card: &OpenCard<'_>, next: &CardState) -> Result<NewState, HsmFault> {
+        only(self.seal_all(&[(card, next)]).await?, HsmFault::NoAnswer)
+    }
+
+    /// Cards' next states with the HSM's MACs, in order.
+    pub(crate) async fn seal_all(
+        &self,
+        moved: &[(&OpenCard<'_>, &CardState)],
+    ) -> Result<Vec<NewState>, HsmFault> {
+        let to_seal: Vec<StateToSeal> = moved
+            .iter()
+            .map(|(card, next)| StateToSeal {
+                key: card.record.key,
+                pan: card.record.pan,
+                psn: card.record.psn,
+                state: next.encode(),
+            })
+            .collect();
+        let states: Vec<Vec<u8>> = to_seal.iter().map(|card| card.state.clone()).collect();
+        let macs = one_each(
+            self.hsm.seal_states(to_seal).await?,
+            moved.len(),
+            HsmFault::NoAnswer,
+        )?;
+        let sealed = moved.iter().zip(states).zip(macs);
+        Ok(sealed
+            .map(|(((_, next), state), mac)| NewState {
+                version: next.version,
+                state,
+                mac: mac.0,
+            })
+            .collect())
     }
 
     /// Refuses early, before the HSM is asked, when no fresh step-up is there. The commit checks again.
@@ -190,16 +215,6 @@ impl OpenCard<'_> {
             psn: self.record.psn,
             state: self.record.state.clone(),
             mac: StateMac(self.record.mac),
-        }
-    }
-
-    /// A next state of this card, for the HSM's MAC.
-    pub(crate) fn to_seal(&self, next: &CardState) -> StateToSeal {
-        StateToSeal {
-            key: self.record.key,
-            pan: self.record.pan,
-            psn: self.record.psn,
-            state: next.encode(),
         }
     }
 

@@ -2,9 +2,11 @@
 //! decides, and every comparison is on record, so that an issuer sees when the existing verifier can go.
 
 use cards::{Pan, Timestamp};
+use hsm::HsmFault;
 use store::AuditEvent;
 
 use crate::authorise::{AuthorisationAnswer, Decision, PinCheck};
+use crate::counted::only;
 use crate::{Desk, Fault};
 
 /// Kind of the journal's records. Their detail is `{"agree":…,"ours":"…","theirs":"…"}` with [`Verdict::name`]s; `agree` is
@@ -71,14 +73,14 @@ pub async fn compare(
     theirs: Verdict,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let key = desk.hsm.card_keys(vec![pan.clone()]).await?.pop();
+    let key = only(desk.hsm.card_keys(vec![pan.clone()]).await?, HsmFault::NoAnswer)?;
     let agree = ours
         .agrees(theirs)
         .map_or_else(|| "null".to_owned(), |agree| agree.to_string());
     let event = AuditEvent {
         at: now,
         kind: AUDIT_KIND,
-        card: key.map(|key| key.row),
+        card: Some(key.row),
         actor: format!("link:{link}"),
         detail: format!(
             r#"{{"agree":{agree},"ours":"{}","theirs":"{}"}}"#,

@@ -2,8 +2,9 @@
 
 use cards::{CardRole, CardState, CardStatus, Expiry, Pan, PinReference, ProgrammeId, Psn, Timestamp};
 use hsm::{HsmFault, ImportPin, Item, StateToSeal, ZonePin};
-use store::{AuditEvent, CardRecord, ImportReport, NewCardmember};
+use store::{AuditEvent, CardRecord, ImportReport, NewCardmember, StoreFault};
 
+use crate::counted::one_each;
 use crate::{Desk, Fault};
 
 /// A card to bring in, parsed and free of column errors.
@@ -102,10 +103,12 @@ async fn seal_chunk(
     report: &mut ImportReport,
 ) -> Result<(), Fault> {
     let cardmembers = chunk.iter().map(|card| card.cardmember.clone()).collect();
+    let asked = chunk.len();
     let cardmembers = desk.store.cardmembers_by_reference(cardmembers).await?;
+    let cardmembers = one_each(cardmembers, asked, StoreFault)?;
     let pans = || chunk.iter().map(|card| card.pan.clone()).collect();
-    let keys = desk.hsm.card_keys(pans()).await?;
-    let sealed_pans = desk.hsm.seal_pans(pans()).await?;
+    let keys = one_each(desk.hsm.card_keys(pans()).await?, asked, HsmFault::NoAnswer)?;
+    let sealed_pans = one_each(desk.hsm.seal_pans(pans()).await?, asked, HsmFault::NoAnswer)?;
     let references = references(desk, chunk.iter()).await?;
     let mut made = Vec::with_capacity(chunk.len());
     for (at, ((((card, cardmember), key), pan), reference)) in chunk
@@ -152,7 +155,11 @@ async fn seal_chunk(
         psn: card.psn,
         state: state.encode(),
     });
-    let macs = desk.hsm.seal_states(to_seal.collect()).await?;
+    let macs = one_each(
+        desk.hsm.seal_states(to_seal.collect()).await?,
+        made.len(),
+        HsmFault::NoAnswer,
+    )?;
     records.extend(
         made.into_iter()
             .zip(macs)
@@ -185,8 +192,10 @@ pub(crate) async fn references(
         }),
         NewCardPin::None | NewCardPin::Pvv { .. } | NewCardPin::Ibm3624 { .. } => None,
     });
-    let mut sealed = desk.hsm.import_pins(blocks.collect()).await?.into_iter();
-    let mut next_sealed = || sealed.next().expect("one result for each PIN block");
+    let blocks: Vec<ImportPin> = blocks.collect();
+    let asked = blocks.len();
+    let mut sealed = one_each(desk.hsm.import_pins(blocks).await?, asked, HsmFault::NoAnswer)?.into_iter();
+    let mut next_sealed = || sealed.next().expect("as many as there are PIN blocks");
     let references = cards.map(|card| match card.pin.unsealed() {
         Some(reference) => Ok(reference),
         None => next_sealed().map(PinReference::Sealed),

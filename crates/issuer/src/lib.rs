@@ -24,6 +24,7 @@ pub mod unlock_pin;
 pub mod view_pin;
 
 mod chip_report;
+mod counted;
 mod desk;
 mod pin_envelope;
 mod refusal;

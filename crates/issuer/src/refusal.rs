@@ -1,6 +1,6 @@
 //! The two ways an act ends badly.
 
-use cards::{DecodeStateError, Locked, Timestamp};
+use cards::{CantUnlock, DecodeStateError, Locked, Timestamp};
 use hsm::{HsmError, HsmFault, HsmRefusal};
 use store::StoreFault;
 
@@ -34,6 +34,9 @@ pub enum Refusal {
     PinWornOut,
     #[error("the PIN is not locked")]
     NotLocked,
+    /// Unlocked as often within 30 days as the programme allows, by all channels together.
+    #[error("the PIN was unlocked too often to be unlocked again before a later moment")]
+    UnlocksUsedUp { until: Timestamp },
     #[error("a fresh step-up is needed")]
     StepUpNeeded,
     /// Used, expired, or made for something else: open the page again.
@@ -100,6 +103,15 @@ impl From<Locked> for Refusal {
     }
 }
 
+impl From<CantUnlock> for Refusal {
+    fn from(cause: CantUnlock) -> Self {
+        match cause {
+            CantUnlock::Locked(locked) => locked.into(),
+            CantUnlock::UsedUp { until } => Self::UnlocksUsedUp { until },
+        }
+    }
+}
+
 impl Fault {
     /// What an HSM's refusal of one card means on the authorisation path.
     pub(crate) fn of_card(refusal: HsmRefusal, card: cards::CardRef) -> Self {
@@ -116,14 +128,6 @@ impl Fault {
             HsmError::Fault(fault) => fault.into(),
             HsmError::Refused(refusal) => Self::of_card(refusal, card),
         }
-    }
-}
-
-/// For acts that no person asks for: nothing is refused there.
-pub(crate) fn only_fault(error: ActError) -> Fault {
-    match error {
-        ActError::Fault(fault) => fault,
-        ActError::Refused(refusal) => unreachable!("no person asks here, so nothing is refused: {refusal}"),
     }
 }
 

@@ -5,12 +5,15 @@
 
 use std::slice;
 
-use cards::{CardRef, CardState, CardStatus, ChipVersion, Expiry, Pan, PinReference, Psn, Timestamp};
-use hsm::StateToSeal;
-use store::{AuditEvent, CardRecord, CommitOutcome, NewState};
+use cards::{
+    CardKey, CardRef, CardState, CardStatus, ChipVersion, Expiry, Pan, PinReference, Psn, SealedPan,
+    Timestamp,
+};
+use hsm::{HsmFault, StateToSeal};
+use store::{AttemptWrite, AuditEvent, CardRecord, NewState, Reissue, ReissueOutcome};
 
+use crate::counted::only;
 use crate::desk::OpenCard;
-use crate::refusal::only_fault;
 use crate::{Desk, Fault};
 
 /// The new plastic.
@@ -75,24 +78,48 @@ pub async fn reissue_card(desk: &Desk, plastic: NewPlastic, now: Timestamp) -> R
     if plastic.expiry.is_past(year, month) {
         return Err(ReissueRefusal::Expired.into());
     }
-    let (new, old_state, audit) = match &plastic.pan {
+    let new = match &plastic.pan {
         None => reissue(desk, &card, &plastic, now).await?,
         Some(pan) => replace(desk, &card, &plastic, pan, now).await?,
     };
-    let reference = new.key.row;
-    let (row, version) = (card.record.key.row, card.record.version);
-    let outcome = desk
-        .store
-        .reissue_card(row, version, new, old_state, audit)
-        .await
-        .map_err(Fault::from)?;
-    match outcome {
-        CommitOutcome::Done { .. } => Ok(reference),
-        _ => Err(ReissueRefusal::TryAgain.into()),
+    let reference = new.record.key.row;
+    let reissue = Reissue {
+        old: card.row(),
+        expected_version: card.record.version,
+        new: new.record,
+        old_state: new.old_state,
+        attempts: ended_with_the_plastic(&card, &plastic, now),
+        audit: new.audit,
+    };
+    match desk.store.reissue_card(reissue).await.map_err(Fault::from)? {
+        ReissueOutcome::Done => Ok(reference),
+        ReissueOutcome::VersionConflict => Err(ReissueRefusal::TryAgain.into()),
+        ReissueOutcome::NumberTaken => Err(ReissueRefusal::NumberInUse.into()),
     }
 }
 
-type Reissued = (CardRecord, Option<NewState>, Vec<AuditEvent>);
+/// The card from now on.
+struct Reissued {
+    record: CardRecord,
+    /// Of the present number, where it gets another one.
+    old_state: Option<NewState>,
+    audit: Vec<AuditEvent>,
+}
+
+/// What was under way to the old chip: nobody will ever hear whether it came.
+fn ended_with_the_plastic(card: &OpenCard<'_>, plastic: &NewPlastic, now: Timestamp) -> Vec<AttemptWrite> {
+    let evidence = match plastic.pan {
+        None => "the card was reissued before the chip told",
+        Some(_) => "the card was replaced before the chip told",
+    };
+    let ended = card.state.script.under_way().map(|sent| AttemptWrite::Resolved {
+        attempt: sent.attempt,
+        outcome: "plastic_gone",
+        evidence: evidence.to_owned(),
+        at: now,
+    });
+    ended.collect()
+}
 
 async fn reissue(
     desk: &Desk,
@@ -114,9 +141,11 @@ async fn reissue(
         expiry: plastic.expiry,
         ..card.record.clone()
     };
-    let record = sealed(desk, record, &state).await?;
-    let audit = event("card_reissued", card, plastic, keeps_pin, now);
-    Ok((record, None, vec![audit]))
+    Ok(Reissued {
+        record: sealed(desk, record, &state).await?,
+        old_state: None,
+        audit: vec![event("card_reissued", card.row(), plastic, keeps_pin, now)],
+    })
 }
 
 /// What the new chip has: the PIN version that the operator names, else the host's of now.
@@ -152,15 +181,10 @@ async fn replace(
     if usize::from(wanted) != pan.len_digits() {
         return Err(ReissueRefusal::NumberLength { wanted }.into());
     }
-    let key = one(desk.hsm.card_keys(vec![pan.clone()]).await.map_err(Fault::from)?);
+    let (key, sealed_pan) = number(desk, pan).await?;
     if key == card.record.key {
         return Err(ReissueRefusal::SameNumber.into());
     }
-    let there = desk.store.cards(vec![key]).await.map_err(Fault::from)?;
-    if there.iter().any(Option::is_some) {
-        return Err(ReissueRefusal::NumberInUse.into());
-    }
-    let sealed_pan = one(desk.hsm.seal_pans(vec![pan.clone()]).await.map_err(Fault::from)?);
     let keeps_pin = card.programme.reissue.replacement_keeps_pin
         && matches!(card.state.host.reference, PinReference::Sealed(_));
     let reference = match keeps_pin {
@@ -170,8 +194,7 @@ async fn replace(
         }
         false => PinReference::None,
     };
-    let mut state = CardState::delivered(CardStatus::Inactive, reference, card.programme.tries_max);
-    state.tries = card.state.tries.clone();
+    let state = card.state.moved(reference, card.programme.tries_max);
     let record = CardRecord {
         key,
         pan: sealed_pan,
@@ -180,14 +203,22 @@ async fn replace(
         last_four: pan.last_four().to_owned(),
         ..card.record.clone()
     };
-    let record = sealed(desk, record, &state).await?;
-    let mut blocked = card.state.next();
-    blocked.status = CardStatus::Blocked;
-    let old_state = desk.seal(card, blocked).await.map_err(only_fault)?;
-    let mut opened = event("card_replaced", card, plastic, keeps_pin, now);
-    opened.card = Some(key.row);
-    let closed = event("card_blocked", card, plastic, keeps_pin, now);
-    Ok((record, Some(old_state), vec![closed, opened]))
+    let old_state = desk.seal(card, &card.state.replaced()).await;
+    Ok(Reissued {
+        record: sealed(desk, record, &state).await?,
+        old_state: Some(old_state.map_err(Fault::from)?),
+        audit: vec![
+            event("card_blocked", card.row(), plastic, keeps_pin, now),
+            event("card_replaced", key.row, plastic, keeps_pin, now),
+        ],
+    })
+}
+
+/// A number's key and sealed PAN.
+async fn number(desk: &Desk, pan: &Pan) -> Result<(CardKey, SealedPan), Fault> {
+    let key = only(desk.hsm.card_keys(vec![pan.clone()]).await?, HsmFault::NoAnswer)?;
+    let sealed_pan = only(desk.hsm.seal_pans(vec![pan.clone()]).await?, HsmFault::NoAnswer)?;
+    Ok((key, sealed_pan))
 }
 
 /// The record with its state and the HSM's MAC over both.
@@ -199,7 +230,7 @@ async fn sealed(desk: &Desk, record: CardRecord, state: &CardState) -> Result<Ca
         psn: record.psn,
         state: encoded.clone(),
     };
-    let mac = one(desk.hsm.seal_states(vec![to_seal]).await?);
+    let mac = only(desk.hsm.seal_states(vec![to_seal]).await?, HsmFault::NoAnswer)?;
     Ok(CardRecord {
         version: state.version,
         state: encoded,
@@ -210,7 +241,7 @@ async fn sealed(desk: &Desk, record: CardRecord, state: &CardState) -> Result<Ca
 
 fn event(
     kind: &'static str,
-    card: &OpenCard<'_>,
+    card: CardRef,
     plastic: &NewPlastic,
     keeps_pin: bool,
     now: Timestamp,
@@ -218,7 +249,7 @@ fn event(
     AuditEvent {
         at: now,
         kind,
-        card: Some(card.record.key.row),
+        card: Some(card),
         actor: plastic.actor.clone(),
         detail: format!(
             r#"{{"expiry":"{}","psn":{},"pin_kept":{keeps_pin}}}"#,
@@ -226,8 +257,4 @@ fn event(
             plastic.psn.number()
         ),
     }
-}
-
-fn one<T>(batch: Vec<T>) -> T {
-    batch.into_iter().next().expect("one answer for one request")
 }

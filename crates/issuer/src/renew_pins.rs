@@ -1,9 +1,10 @@
 //! PINs that an existing system has set since its cards were brought in: the later files of a migration.
 
-use cards::{PinReference, Timestamp};
-use hsm::{CheckRequest, PinVerdict, StateToSeal, ZonePin};
-use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, NewState};
+use cards::{CardState, PinReference, Timestamp};
+use hsm::{CheckRequest, HsmFault, PinVerdict, ZonePin};
+use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, StoreFault};
 
+use crate::counted::one_each;
 use crate::desk::OpenCard;
 use crate::import::{CHUNK_LEN, NewCard, NewCardPin, references};
 use crate::{Desk, Fault};
@@ -38,7 +39,8 @@ pub async fn renew_pins(
     for chunk in batch.chunks(CHUNK_LEN) {
         let pairs = differing(desk, there(desk, chunk).await?).await?;
         let commits = commits(desk, &pairs, actor, now).await?;
-        for outcome in desk.store.commit(commits).await? {
+        let asked = commits.len();
+        for outcome in one_each(desk.store.commit(commits).await?, asked, StoreFault)? {
             match outcome {
                 CommitOutcome::Done { .. } => report.renewed += 1,
                 _ => report.moved += 1,
@@ -50,8 +52,8 @@ pub async fn renew_pins(
 
 async fn there<'a>(desk: &'a Desk, chunk: &'a [NewCard]) -> Result<Vec<Pair<'a>>, Fault> {
     let pans = chunk.iter().map(|card| card.pan.clone()).collect();
-    let keys = desk.hsm.card_keys(pans).await?;
-    let records = desk.store.cards(keys).await?;
+    let keys = one_each(desk.hsm.card_keys(pans).await?, chunk.len(), HsmFault::NoAnswer)?;
+    let records = one_each(desk.store.cards(keys).await?, chunk.len(), StoreFault)?;
     let there = chunk.iter().zip(records).filter_map(|(new, record)| {
         let card = desk.open(record?);
         Some(card.map(|card| Pair { new, card }))
@@ -67,7 +69,11 @@ async fn differing<'a>(desk: &Desk, pairs: Vec<Pair<'a>>) -> Result<Vec<Pair<'a>
         pin: pair.comparable().cloned(),
         new_pin: None,
     });
-    let replies = desk.hsm.check(checks.collect()).await?;
+    let replies = one_each(
+        desk.hsm.check(checks.collect()).await?,
+        pairs.len(),
+        HsmFault::NoAnswer,
+    )?;
     let mut differing = Vec::new();
     for (pair, reply) in pairs.into_iter().zip(replies) {
         let reply = reply.map_err(|refusal| Fault::of_card(refusal, pair.card.row()))?;
@@ -94,15 +100,14 @@ impl Pair<'_> {
 
     /// What is under way to the chip: its end will never be known.
     fn forgotten(&self, now: Timestamp) -> Vec<AttemptWrite> {
-        let script = &self.card.state.script;
-        let sent = [script.in_flight, script.csu_in_flight].into_iter().flatten();
-        sent.map(|sent| AttemptWrite::Resolved {
+        let under_way = self.card.state.script.under_way();
+        let forgotten = under_way.map(|sent| AttemptWrite::Resolved {
             attempt: sent.attempt,
             outcome: "unknown",
             evidence: "another system set the PIN meanwhile".to_owned(),
             at: now,
-        })
-        .collect()
+        });
+        forgotten.collect()
     }
 }
 
@@ -116,24 +121,16 @@ async fn commits(desk: &Desk, pairs: &[Pair<'_>], actor: &str, now: Timestamp) -
         state.set_elsewhere(reference, programme.tries_max, &programme.script_rules(), now);
         next.push(state);
     }
-    let to_seal: Vec<StateToSeal> = pairs
-        .iter()
-        .zip(&next)
-        .map(|(pair, state)| pair.card.to_seal(state))
-        .collect();
-    let macs = desk.hsm.seal_states(to_seal).await?;
+    let moved: Vec<(&OpenCard<'_>, &CardState)> = pairs.iter().map(|pair| &pair.card).zip(&next).collect();
+    let new_states = desk.seal_all(&moved).await?;
     let commits = pairs
         .iter()
-        .zip(next)
-        .zip(macs)
-        .map(|((pair, state), mac)| Commit {
+        .zip(&next)
+        .zip(new_states)
+        .map(|((pair, state), new_state)| Commit {
             card: pair.card.row(),
             expected_version: pair.card.record.version,
-            new_state: Some(NewState {
-                version: state.version,
-                state: state.encode(),
-                mac: mac.0,
-            }),
+            new_state: Some(new_state),
             message: None,
             tombstone: None,
             step_up: None,

@@ -3,9 +3,9 @@
 use std::slice;
 
 use cards::{CardRef, Timestamp};
-use store::{AuditEvent, Commit, CommitOutcome};
+use store::{AuditEvent, Commit, CommitOutcome, StoreFault};
 
-use crate::refusal::only_fault;
+use crate::counted::only;
 use crate::{ActError, Desk, Refusal};
 
 /// Revives what the chip is still to be told. Whether there was anything to revive.
@@ -27,7 +27,7 @@ pub async fn resend_script(
     let commit = Commit {
         card: card.record.key.row,
         expected_version: card.record.version,
-        new_state: Some(desk.seal(&card, next).await.map_err(only_fault)?),
+        new_state: Some(desk.seal(&card, &next).await?),
         message: None,
         tombstone: None,
         step_up: None,
@@ -41,8 +41,8 @@ pub async fn resend_script(
         attempts: Vec::new(),
         notices: Vec::new(),
     };
-    match desk.store.commit(vec![commit]).await?.pop() {
-        Some(CommitOutcome::Done { .. }) => Ok(true),
+    match only(desk.store.commit(vec![commit]).await?, StoreFault)? {
+        CommitOutcome::Done { .. } => Ok(true),
         _ => Err(Refusal::TryAgain.into()),
     }
 }

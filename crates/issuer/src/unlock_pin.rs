@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use cards::{CardRef, Timestamp};
+use cards::{CantUnlock, CardRef, Timestamp};
 
 use crate::desk::Effect;
 use crate::{ActError, Actor, Desk, Refusal};
@@ -20,7 +20,8 @@ pub struct UnlockPin {
 /// Refills the host's tries and queues the chip's.
 ///
 /// Refuses: another's card; a card that isn't active or has no PIN; a PIN that is locked neither at the host nor on
-/// the chip; a long-run lock; no fresh step-up.
+/// the chip; a long-run lock; no fresh step-up; a card that was unlocked as often within 30 days as its programme allows,
+/// which goes on record and spends the step-up too.
 pub async fn unlock_pin(desk: &Desk, request: UnlockPin, now: Timestamp) -> Result<(), ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
     card.require_active()?;
@@ -32,14 +33,33 @@ pub async fn unlock_pin(desk: &Desk, request: UnlockPin, now: Timestamp) -> Resu
     }
     desk.require_untampered(slice::from_ref(&card)).await?;
     let mut next = card.state.next();
-    next.unlock(card.programme.tries_max, &card.programme.script_rules(), now)
-        .map_err(Refusal::from)?;
-    let detail = format!(r#"{{"channel":"{}"}}"#, request.actor.channel);
-    let audit = card.audit("pin_unlocked", &request.actor, now, detail);
+    let programme = card.programme;
+    let unlocked = next.unlock(
+        programme.tries_max,
+        programme.unlocks_max,
+        &programme.script_rules(),
+        now,
+    );
+    let channel = request.actor.channel;
+    let (next, kind, detail) = match unlocked {
+        Ok(()) => (
+            Some(next),
+            "pin_unlocked",
+            format!(r#"{{"channel":"{channel}"}}"#),
+        ),
+        Err(CantUnlock::UsedUp { .. }) => (
+            None,
+            "unlock_refused",
+            format!(r#"{{"channel":"{channel}","reason":"unlocks_used_up"}}"#),
+        ),
+        Err(locked @ CantUnlock::Locked(_)) => return Err(Refusal::from(locked).into()),
+    };
+    let audit = card.audit(kind, &request.actor, now, detail);
     let effect = Effect {
-        next: Some(next),
+        next,
         operation_spent: Some(OPERATION),
         ..Effect::default()
     };
-    desk.commit_act(&card, &request.actor, effect, audit).await
+    desk.commit_act(&card, &request.actor, effect, audit).await?;
+    Ok(unlocked.map_err(Refusal::from)?)
 }

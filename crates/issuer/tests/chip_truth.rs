@@ -114,6 +114,7 @@ async fn walk(scheme: Scheme, script: ScriptSettings, chip_forgets: bool) -> Wal
     // In memory: the walk makes thousands of small files durable, and no power is cut here.
     let directory = TempDir::new_in("/dev/shm").unwrap();
     let programme = Programme {
+        unlocks_max: std::num::NonZeroU8::MAX,
         scheme,
         script,
         ..programme()

@@ -13,6 +13,7 @@ mod common;
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU8,
     sync::{Arc, Mutex},
 };
 
@@ -27,8 +28,8 @@ use issuer::{
 use sim::card::chip::{Chip, Interface};
 use store::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
-    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, NewState, OwedCount, OwedMessage,
-    SessionRecord, SignInCharge, StepUpSpend, Store, StoreFault,
+    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, OwedCount, OwedMessage, Reissue,
+    ReissueOutcome, SessionRecord, SignInCharge, StepUpSpend, Store, StoreFault,
 };
 use tempfile::TempDir;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -126,6 +127,8 @@ async fn a_store_that_reads_checks_and_writes_lets_more_than_three_through() {
 fn pin_without_chip() -> Programme {
     Programme {
         pin_without_chip: true,
+        // Three, so that the bound of thirty days is reached before that of unlocks.
+        unlocks_max: NonZeroU8::new(3).unwrap(),
         ..programme()
     }
 }
@@ -334,7 +337,7 @@ naive! {
     card(card: CardRef) -> Option<CardRecord>;
     cards_of(cardmember: CardmemberId) -> Vec<CardRecord>;
     cards_from(after: Option<CardRef>, limit: u32) -> Vec<CardRecord>;
-    reissue_card(old: CardRef, expected_version: u64, new: CardRecord, old_state: Option<NewState>, audit: Vec<AuditEvent>) -> CommitOutcome;
+    reissue_card(reissue: Reissue) -> ReissueOutcome;
     messages(identities: Vec<[u8; 16]>) -> Vec<Option<MessageRecord>>;
     attempts(card: CardRef) -> Vec<AttemptRecord>;
     import_cardmembers(batch: Vec<NewCardmember>, audit: AuditEvent) -> ImportReport;

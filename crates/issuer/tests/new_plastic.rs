@@ -17,7 +17,8 @@ use hsm::{PinOperation, RevealWhich, SealedEnvelope};
 use issuer::{
     ActError, Fault, OpenEnvelope,
     activate_card::{ActivateCard, activate_card},
-    authorise::{AuthorisationRequest, CardEntry, Decision},
+    authorise::{AuthorisationRequest, CardEntry, Decision, RequestKind},
+    card_status::card_status,
     chip_lag::chip_lag,
     create_pin::{self, CreatePin, create_pin},
     open_envelope,
@@ -31,9 +32,12 @@ use sim::{
     device::{Envelope, Offer, Role},
 };
 use tempfile::TempDir;
+use tokio::sync::Barrier;
 
 use common::{
-    Bank, NOW, SESSION, TRIES_MAX, TestCard, programme, psn,
+    Bank, NOW, SESSION, TRIES_MAX, TestCard,
+    odd_hsm::Oddity,
+    programme, psn,
     terminal::{CLAIMS_NOTHING, authenticate, new_chip, present, script, send_script},
 };
 
@@ -411,6 +415,99 @@ async fn a_replacement_takes_no_pin_along_unless_the_programme_says_so() {
     assert_eq!(try_pin(&bank, &card, PIN).await, Decision::PinNotSet);
     create(&bank, &card, NEW_PIN).await;
     assert_eq!(try_pin(&bank, &card, NEW_PIN).await, Decision::Approved);
+}
+
+/// A card whose script is in flight.
+async fn with_script_in_flight(bank: &Bank, card: &TestCard, directory: &Path) -> Chip {
+    let mut chip = new_chip(directory, &card.pan, PIN);
+    bank.change_in_portal(card, PIN, NEW_PIN).await;
+    let presented = present(&mut chip, Interface::Contact, &[], CLAIMS_NOTHING);
+    let request = bank.request(card, CardEntry::Contact, Some(presented.field_55));
+    bank.decide(&request).await;
+    assert!(bank.state(card).await.script.in_flight.is_some());
+    chip
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_in_flight_to_the_old_plastic_ends_with_it() {
+    let directory = TempDir::new().unwrap();
+    let (bank, cards) = Bank::found(directory.path(), keeps_always(), 2, PIN).await;
+    for (card, plastic) in [
+        (&cards[0], longer(&cards[0])),
+        (&cards[1], replacement(&cards[1], &free_pan())),
+    ] {
+        with_script_in_flight(&bank, card, directory.path()).await;
+        reissue_card(&bank.desk, plastic, NOW).await.unwrap();
+        let report = card_status(&bank.desk, card.row, NOW).await.unwrap();
+        let attempt = &report.script.attempts[0];
+        assert_eq!(
+            (attempt.outcome.as_str(), attempt.resolved_at_ms),
+            ("plastic_gone", Some(NOW.0))
+        );
+        assert!(report.script.in_flight.is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_advice_of_the_old_plastic_changes_no_resolution_after_a_replacement() {
+    let directory = TempDir::new().unwrap();
+    let (bank, cards) = Bank::found(directory.path(), keeps_always(), 1, PIN).await;
+    let card = &cards[0];
+    let mut chip = with_script_in_flight(&bank, card, directory.path()).await;
+    let plastic = replacement(card, &free_pan());
+    reissue_card(&bank.desk, plastic, NOW).await.unwrap();
+    chip.power_off();
+    let presented = present(&mut chip, Interface::Contact, &[], CLAIMS_NOTHING);
+    let advice = AuthorisationRequest {
+        kind: RequestKind::Advice,
+        ..bank.request(card, CardEntry::Contact, Some(presented.field_55))
+    };
+    bank.decide(&advice).await;
+    let attempts = bank.desk.store.attempts(card.row).await.unwrap();
+    assert_eq!(attempts[0].outcome, "plastic_gone");
+}
+
+/// Two replacements that have both read their cards before either is written: one wins.
+async fn race(bank: &mut Bank, plastics: [NewPlastic; 2]) -> ReissueRefusal {
+    bank.with_odd_hsm(Oddity::SealsTogether(Barrier::new(2)));
+    let [one, other] = plastics;
+    let (one, other) = tokio::join!(
+        reissue_card(&bank.desk, one, NOW),
+        reissue_card(&bank.desk, other, NOW)
+    );
+    match (one, other) {
+        (Ok(_), Err(ReissueError::Refused(refusal))) | (Err(ReissueError::Refused(refusal)), Ok(_)) => {
+            refusal
+        }
+        both => panic!("{both:?}"),
+    }
+}
+
+#[tokio::test]
+async fn of_two_replacements_with_one_number_one_wins_and_the_other_card_is_as_it_was() {
+    let directory = TempDir::new().unwrap();
+    let (mut bank, cards) = Bank::found(directory.path(), keeps_always(), 2, PIN).await;
+    let plastics = [&cards[0], &cards[1]].map(|card| replacement(card, &free_pan()));
+    assert_eq!(race(&mut bank, plastics).await, ReissueRefusal::NumberInUse);
+    let mut statuses = Vec::new();
+    for card in &cards {
+        statuses.push(bank.state(card).await.status);
+    }
+    statuses.sort_by_key(|status| *status == CardStatus::Active);
+    assert_eq!(statuses, [CardStatus::Blocked, CardStatus::Active]);
+}
+
+#[tokio::test]
+async fn of_two_replacements_of_one_card_one_wins_whether_with_one_number_or_two() {
+    for other_pan in [FREE_PAN, "9999010000000029"] {
+        let directory = TempDir::new().unwrap();
+        let (mut bank, cards) = Bank::found(directory.path(), keeps_always(), 1, PIN).await;
+        let other = replacement(&cards[0], &Pan::parse(other_pan).unwrap());
+        let plastics = [replacement(&cards[0], &free_pan()), other];
+        assert_eq!(race(&mut bank, plastics).await, ReissueRefusal::TryAgain);
+        let cards = bank.desk.store.cards_from(None, 10).await.unwrap();
+        assert_eq!(cards.len(), 2, "the card, and the one in its place");
+    }
 }
 
 #[tokio::test]

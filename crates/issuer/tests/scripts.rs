@@ -45,6 +45,7 @@ async fn whatever_happens_to_card_and_answers_the_chips_pin_is_never_known_wrong
     // In memory: the walk makes thousands of small files durable, and no power is cut here.
     let directory = TempDir::new_in("/dev/shm").unwrap();
     let programme = Programme {
+        unlocks_max: std::num::NonZeroU8::MAX,
         script: ScriptSettings {
             report: Some(ReportKept::UntilIssuerAuthenticated),
             ..ScriptSettings::default()

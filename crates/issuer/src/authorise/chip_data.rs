@@ -127,6 +127,7 @@ fn agrees(entry: CardEntry, mode: u8) -> bool {
         CardEntry::MagneticStripe | CardEntry::Fallback | CardEntry::NotPresent => {
             !matches!(mode, ENTRY_MODE_05_CONTACT | ENTRY_MODE_07_CONTACTLESS)
         }
+        CardEntry::Unknown => true,
     }
 }
 

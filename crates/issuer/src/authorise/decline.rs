@@ -37,7 +37,7 @@ pub(super) fn outright(case: &Case<'_>, now: Timestamp) -> Option<Decision> {
             return Some(Decision::AmountDiffers);
         }
     }
-    for_service(case).or_else(|| {
+    for_service(case, now).or_else(|| {
         let declines = |signal: &FraudSignal| card.programme.fraud.declines(*signal);
         let of_message = fraud::of_message(request, chip.as_ref());
         of_message
@@ -52,9 +52,10 @@ fn is_expired(card: &OpenCard<'_>, now: Timestamp) -> bool {
     card.record.expiry.is_past(year, month)
 }
 
-/// A PIN service needs an inserted card, the current PIN and, for a change, the new one.
-fn for_service(case: &Case<'_>) -> Option<Decision> {
-    let request = case.request;
+/// A PIN service needs an inserted card, the current PIN and, for a change, the new one; an unblock, that the card wasn't
+/// unlocked too often lately (I9).
+fn for_service(case: &Case<'_>, now: Timestamp) -> Option<Decision> {
+    let Case { request, card, .. } = case;
     if !request.transaction.is_pin_service() || !request.decided_here() {
         return None;
     }
@@ -65,7 +66,12 @@ fn for_service(case: &Case<'_>) -> Option<Decision> {
         return Some(Decision::PinRequired);
     }
     let lacks_new = request.transaction == Transaction::PinChange && request.new_pin.is_none();
-    lacks_new.then_some(Decision::NewPinMissing)
+    if lacks_new {
+        return Some(Decision::NewPinMissing);
+    }
+    let unlocks_used_up = card.state.unlocks.used_up(card.programme.unlocks_max, now);
+    (request.transaction == Transaction::PinUnblock && unlocks_used_up.is_some())
+        .then_some(Decision::UnlocksUsedUp)
 }
 
 /// A fraud signal that the programme declines.
@@ -123,7 +129,7 @@ fn needs_pin(case: &Case<'_>, verified_by_chip: bool) -> bool {
         Transaction::Purchase if !request.decided_here() => false,
         Transaction::Purchase => match request.entry {
             CardEntry::NotPresent => false,
-            CardEntry::MagneticStripe | CardEntry::Fallback => true,
+            CardEntry::MagneticStripe | CardEntry::Fallback | CardEntry::Unknown => true,
             CardEntry::Contact | CardEntry::Contactless => {
                 !verified_by_chip && request.amount_minor > card.programme.amount_without_pin_max_minor
             }

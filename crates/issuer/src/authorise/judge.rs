@@ -1,6 +1,6 @@
 //! The decision itself: a plain function of the card, the request, what was found out, and the moment.
 
-use cards::{CardState, Delivery, FraudSignal, Resolution, ScriptSent, Timestamp};
+use cards::{CardState, Delivery, FraudSignal, NotMade, Resolution, ScriptSent, Timestamp};
 use hsm::{CheckReply, NewPinVerdict, PinVerdict};
 
 use super::chip_data::ChipData;
@@ -29,6 +29,10 @@ pub(super) struct Judgement {
     pub(super) delivery: Option<Delivery>,
     /// The script attempts that the chip's word ended.
     pub(super) resolutions: Vec<Resolution>,
+    /// The attempts that were due and that the HSM didn't make.
+    pub(super) not_made: Vec<(ScriptSent, NotMade)>,
+    /// Why the answer goes out without issuer authentication data, though the chip proved itself.
+    pub(super) unauthenticated: Option<NotMade>,
 }
 
 /// What a PIN service did.
@@ -74,6 +78,8 @@ fn judge_request(case: &Case<'_>, found: Found, now: Timestamp) -> Judgement {
         pin_service: None,
         delivery: None,
         resolutions: Vec::new(),
+        not_made: Vec::new(),
+        unauthenticated: None,
     };
     if moves_card(&case.card, proved, reply.pin) {
         judgement.move_card(case, proved, reply, now);
@@ -112,6 +118,32 @@ impl Judgement {
         self.next = Some(next);
     }
 
+    /// The answer carries a PIN that this very transaction set, if it carries one.
+    pub(super) fn sets_pin(&self) -> bool {
+        matches!(self.pin_service, Some(PinService::Changed { .. }))
+    }
+
+    /// The HSM didn't make the script: the card's next state doesn't count it as sent. Whether there was one.
+    pub(super) fn withhold_script(&mut self, case: &Case<'_>, why: NotMade) -> bool {
+        let script = self.delivery.as_mut().and_then(|delivery| delivery.script.take());
+        self.withhold(case, script, why);
+        script.is_some()
+    }
+
+    /// Nor did it make issuer authentication data: nothing is for the chip.
+    pub(super) fn withhold_authentication(&mut self, case: &Case<'_>, why: NotMade) {
+        let csu = self.delivery.take().and_then(|delivery| delivery.csu);
+        self.withhold(case, csu, why);
+        self.unauthenticated = Some(why);
+    }
+
+    fn withhold(&mut self, case: &Case<'_>, sent: Option<ScriptSent>, why: NotMade) {
+        if let (Some(sent), Some(next)) = (sent, &mut self.next) {
+            next.withhold(sent, why, &case.card.programme.script_rules());
+            self.not_made.push((sent, why));
+        }
+    }
+
     /// The script attempts that ride on the answer.
     pub(super) fn sent(&self) -> impl Iterator<Item = ScriptSent> {
         let delivery = self.delivery.into_iter();
@@ -138,8 +170,8 @@ fn serve(
             })
         }
         (Transaction::PinUnblock, _) => {
-            next.unlock(tries_max, &rules, now)
-                .expect("a PIN is compared only where no bound stands");
+            next.unlock(tries_max, case.card.programme.unlocks_max, &rules, now)
+                .expect("it is declined outright while a bound stands");
             Some(PinService::Unblocked)
         }
         (Transaction::PinChange | Transaction::Purchase | Transaction::Cash | Transaction::Balance, _) => {
@@ -183,6 +215,8 @@ fn take_in(case: &Case<'_>, reply: &CheckReply, now: Timestamp) -> Judgement {
         pin_service: None,
         delivery: None,
         resolutions: Vec::new(),
+        not_made: Vec::new(),
+        unauthenticated: None,
     };
     if let Some(chip) = proved {
         fraud::of_chip(&case.card, chip, &mut judgement.signals);

@@ -8,11 +8,14 @@ use store::{AttemptWrite, AuditEvent, NewNotice};
 use super::judge::{Judgement, PinService};
 use super::{AuthorisationRequest, Authority, Case, Decision, RequestKind};
 use crate::chip_report::{
-    attempt_detail, proof_notices, reported_attempt, resolution_attempt, resolution_audit,
+    attempt_detail, attempt_detail_not_made, proof_notices, reported_attempt, resolution_attempt,
+    resolution_audit,
 };
 
-/// One record for the evaluation, one for each fraud signal, one for a PIN service that took effect, one for each script
-/// that went out or ended.
+const UNLOCKS_USED_UP: &str = r#"{"channel":"atm","reason":"unlocks_used_up"}"#;
+
+/// One record for the evaluation, one for each fraud signal, one for a PIN service that took effect or was refused for
+/// want of unlocks, one for each script that ended, went out or couldn't be made.
 pub(super) fn audit(case: &Case<'_>, judgement: &Judgement, now: Timestamp) -> Vec<AuditEvent> {
     let by_link = |kind, detail| AuditEvent {
         at: now,
@@ -41,6 +44,9 @@ pub(super) fn audit(case: &Case<'_>, judgement: &Judgement, now: Timestamp) -> V
         Some(PinService::Unblocked) => {
             events.push(by_link("pin_unlocked", r#"{"channel":"atm"}"#.to_owned()));
         }
+        None if judgement.decision == Decision::UnlocksUsedUp => {
+            events.push(by_link("unlock_refused", UNLOCKS_USED_UP.to_owned()));
+        }
         None => {}
     }
     let ended = judgement.resolutions.iter();
@@ -50,6 +56,13 @@ pub(super) fn audit(case: &Case<'_>, judgement: &Judgement, now: Timestamp) -> V
             .sent()
             .map(|sent| by_link("script_sent", attempt_detail(sent))),
     );
+    let not_made = judgement.not_made.iter();
+    events
+        .extend(not_made.map(|(sent, why)| by_link("script_not_made", attempt_detail_not_made(*sent, *why))));
+    events.extend(judgement.unauthenticated.map(|why| {
+        let detail = format!(r#"{{"reason":"{}"}}"#, why.name());
+        by_link("issuer_authentication_not_made", detail)
+    }));
     events
 }
 

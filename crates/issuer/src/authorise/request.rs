@@ -71,6 +71,9 @@ pub enum CardEntry {
     Fallback,
     /// Card number without card: e-commerce, mail or telephone order, keyed.
     NotPresent,
+    /// In a way that the message doesn't tell, or that isn't known here: judged as strictly as a stripe, and never as
+    /// an inserted card.
+    Unknown,
 }
 
 /// An authorisation request, free of any network's wire format.
@@ -159,6 +162,8 @@ pub enum Decision {
     /// A key that the request or the card needs isn't in the HSM.
     KeyMissing,
     SystemMalfunction,
+    /// A PIN unblock of a card that was unlocked as often as its programme allows. No PIN was compared.
+    UnlocksUsedUp,
 }
 
 /// How the PIN of a request compared.

@@ -3,6 +3,7 @@
 
 pub(crate) mod bare_chip;
 pub(crate) mod dice;
+pub(crate) mod odd_hsm;
 pub(crate) mod terminal;
 
 use std::{
@@ -391,6 +392,7 @@ pub(crate) fn programme() -> Programme {
         pan_len_digits: 16,
         pin_len_digits: 4,
         tries_max: TRIES_MAX,
+        unlocks_max: cards::UNLOCKS_MAX,
         amount_max_minor: 100_000,
         amount_without_pin_max_minor: 5_000,
         pin_without_chip: false,

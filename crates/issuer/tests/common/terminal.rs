@@ -19,6 +19,7 @@ use paycrypto::pin::Pin;
 use sim::card::{
     chip::{Chip, Interface},
     perso::{AID_PINWARD, Perso},
+    profile::CardProfile,
 };
 
 use super::{TRIES_MAX, chip_keys, expiry, psn};
@@ -38,7 +39,7 @@ pub(crate) fn new_chip(directory: &Path, pan: &Pan, pin: &str) -> Chip {
         cardholder_name: "BYRNE/ADA".into(),
         aid: AID_PINWARD.to_vec(),
         label: "TEST".into(),
-        scheme: cards::Scheme::VisaCvn18,
+        profile: CardProfile::of(cards::Scheme::VisaCvn18),
         keys: chip_keys(cards::Scheme::VisaCvn18, pan),
         report_cleared: sim::card::perso::ReportCleared::default(),
         certified_key: None,
