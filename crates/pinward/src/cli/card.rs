@@ -246,7 +246,10 @@ fn tell(report: &CardReport, out: &mut dyn Write) -> io::Result<()> {
         out,
         "  queued    {}{}",
         report.script.queued.unwrap_or("none"),
-        either(report.script.needs_attention, ", stopped: needs attention", "")
+        report
+            .script
+            .attention
+            .map_or_else(String::new, |why| format!(", stopped: needs attention ({why})"))
     )?;
     if let Some(sent) = &report.script.in_flight {
         let reversed = either(sent.reversed, ", reversed", "");

@@ -29,7 +29,7 @@ pub(super) fn response_code(decision: Decision) -> &'static [u8; 2] {
         | Decision::OfflinePinClaimFalse
         | Decision::FraudSuspected => &RESPONSE_59_SUSPECTED_FRAUD,
         Decision::IncorrectPin => &RESPONSE_55_INCORRECT_PIN,
-        Decision::PinTriesExceeded => &RESPONSE_75_PIN_TRIES_EXCEEDED,
+        Decision::PinTriesExceeded | Decision::UnlocksUsedUp => &RESPONSE_75_PIN_TRIES_EXCEEDED,
         Decision::PinBlockUnreadable => &RESPONSE_81_PIN_BLOCK_ERROR,
         Decision::NewPinUnacceptable => &RESPONSE_71_NEW_PIN_INVALID,
         Decision::PinRequired => &RESPONSE_70_PIN_DATA_REQUIRED,

@@ -84,6 +84,7 @@ fn happening(attempt: &AttemptReport) -> Happening {
         "not_applied" => "The card showed at its next use that it didn't get it.",
         "reported" => "The terminal reported on it; the card itself hasn't confirmed anything yet.",
         "unknown" => "The card didn't confirm it.",
+        "plastic_gone" => "The card was exchanged for a new one before it could confirm it.",
         _ => "The card hasn't answered yet.",
     };
     Happening {

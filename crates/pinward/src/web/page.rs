@@ -220,10 +220,11 @@ impl CardView {
             AdviceCode::CardBlocked => return Vec::new(),
             AdviceCode::CardInactive => return vec![Place::Activate],
             AdviceCode::NoPin | AdviceCode::PinWornOut => return vec![Place::Create],
-            AdviceCode::PinLockedForLong => return Vec::new(),
+            AdviceCode::PinUnlocksUsedUp | AdviceCode::PinLockedForLong => return Vec::new(),
             AdviceCode::PinLocked => return vec![Place::Unlock],
             AdviceCode::ChipLocked => vec![Place::Unlock],
-            AdviceCode::ChipUnlockWaits
+            AdviceCode::ChipUnlocksUsedUp
+            | AdviceCode::ChipUnlockWaits
             | AdviceCode::ChipNeedsAttention
             | AdviceCode::ChipHasPrevious
             | AdviceCode::ChipHasNone

@@ -168,7 +168,10 @@ pub(super) async fn unlock(
     let card = own_card(&web, &signed_in, &card).await?;
     match card.advice.code {
         AdviceCode::PinLocked | AdviceCode::ChipLocked => {}
-        AdviceCode::PinLockedForLong | AdviceCode::PinWornOut => {
+        AdviceCode::PinUnlocksUsedUp
+        | AdviceCode::ChipUnlocksUsedUp
+        | AdviceCode::PinLockedForLong
+        | AdviceCode::PinWornOut => {
             return Ok(locked(&web, &signed_in, card, Place::Unlock));
         }
         AdviceCode::CardInactive => return Err(Refusal::CardInactive.into()),
@@ -209,8 +212,12 @@ fn usable(card: &CardView) -> Result<Usable, Refusal> {
         AdviceCode::CardInactive => Err(Refusal::CardInactive),
         AdviceCode::CardBlocked => Err(Refusal::CardBlocked),
         AdviceCode::NoPin => Err(Refusal::NoPin),
-        AdviceCode::PinLocked | AdviceCode::PinLockedForLong | AdviceCode::PinWornOut => Ok(Usable::Locked),
+        AdviceCode::PinLocked
+        | AdviceCode::PinUnlocksUsedUp
+        | AdviceCode::PinLockedForLong
+        | AdviceCode::PinWornOut => Ok(Usable::Locked),
         AdviceCode::ChipLocked
+        | AdviceCode::ChipUnlocksUsedUp
         | AdviceCode::ChipUnlockWaits
         | AdviceCode::ChipNeedsAttention
         | AdviceCode::ChipHasPrevious

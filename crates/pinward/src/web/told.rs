@@ -182,6 +182,15 @@ impl From<Refusal> for Told {
                 "Your PIN isn't locked.",
                 "There is nothing to unlock. View your PIN if you have forgotten it.",
             ),
+            Refusal::UnlocksUsedUp { until } => Self::new(
+                S::LOCKED,
+                "unlocks_used_up",
+                "Your PIN was unlocked as often as 30 days allow.",
+                format!(
+                    "It can be unlocked again from {}. If you need it sooner, or didn't unlock it yourself, call the number on the back of the card.",
+                    super::page::day_and_time(until),
+                ),
+            ),
             Refusal::StepUpNeeded => Self::new(
                 S::FORBIDDEN,
                 "step_up_needed",

@@ -179,6 +179,7 @@ fn programme() -> Programme {
         pan_len_digits: 16,
         pin_len_digits: 4,
         tries_max: 3,
+        unlocks_max: cards::UNLOCKS_MAX,
         amount_max_minor: 100_000,
         amount_without_pin_max_minor: 5_000,
         pin_without_chip: false,

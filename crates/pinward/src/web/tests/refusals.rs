@@ -10,7 +10,7 @@ use super::NOW;
 use crate::web::told::Told;
 
 /// Every refusal. The compiler asks for a new one in `Told::from`; this list asks for its row in the test.
-const ALL: [(Refusal, StatusCode, &str); 17] = [
+const ALL: [(Refusal, StatusCode, &str); 18] = [
     (Refusal::NotYourCard, StatusCode::NOT_FOUND, "card_not_found"),
     (Refusal::CardInactive, StatusCode::CONFLICT, "card_inactive"),
     (Refusal::CardActive, StatusCode::CONFLICT, "card_active"),
@@ -35,6 +35,11 @@ const ALL: [(Refusal, StatusCode, &str); 17] = [
     ),
     (Refusal::PinWornOut, StatusCode::LOCKED, "pin_worn_out"),
     (Refusal::NotLocked, StatusCode::CONFLICT, "not_locked"),
+    (
+        Refusal::UnlocksUsedUp { until: NOW },
+        StatusCode::LOCKED,
+        "unlocks_used_up",
+    ),
     (Refusal::StepUpNeeded, StatusCode::FORBIDDEN, "step_up_needed"),
     (Refusal::EnvelopeInvalid, StatusCode::CONFLICT, "envelope_invalid"),
     (
@@ -70,7 +75,7 @@ fn a_wrong_pin_tells_the_tries_that_are_left() {
 
 #[test]
 fn a_fault_shows_a_reference_and_nothing_of_its_cause() {
-    let fault = || Told::from(Fault::Hsm(HsmFault("socket /run/pinward/hsm refused".to_owned())));
+    let fault = || Told::from(Fault::Hsm(HsmFault::NoAnswer("socket /run/pinward/hsm refused".to_owned())));
     let told = fault();
     assert_eq!(
         (told.status, told.code),
