@@ -13,7 +13,7 @@ use paycrypto::tdes_key::Tdes2Key;
 use paycrypto::tr31::header::KeyUsage;
 use serde::Deserialize;
 
-use crate::card::perso::{AID_PINWARD, CardFileError, Perso, ReportCleared};
+use crate::card::perso::{CardFileError, Perso, ReportCleared};
 use crate::card::profile::CardProfile;
 
 pub mod components;
@@ -84,12 +84,15 @@ struct ExportedCard {
 
 /// Makes a card file, `<card_ref>.perso.json`, of each card in an export. Gives their paths.
 ///
+/// `own_profile`: what all cards are like, instead of the product's profile that the export names.
+///
 /// Refuses, before it writes any file: an export of another shape, and the first card with a value or key block that
 /// isn't acceptable.
 pub fn personalise(
     export: &Path,
     component_paths: &[PathBuf],
     out_dir: &Path,
+    own_profile: Option<&CardProfile>,
 ) -> Result<Vec<PathBuf>, BureauError> {
     let io = |path: &Path| {
         let path = path.to_owned();
@@ -107,7 +110,9 @@ pub fn personalise(
     let authority = TestCa::built_in();
     let mut persos = Vec::new();
     for (number, card) in (1..).zip(&file.cards) {
-        let perso = card.personalise(&exchange_key, &zone_key);
+        let profile = own_profile.cloned();
+        let profile = profile.unwrap_or_else(|| CardProfile::of(card.scheme));
+        let perso = card.personalise(&exchange_key, &zone_key, profile);
         let mut perso = perso.map_err(|name| BureauError::Card { number, name })?;
         authority.certify(&mut perso).ok_or(BureauError::Random)?;
         persos.push(perso);
@@ -124,11 +129,16 @@ pub fn personalise(
 
 impl ExportedCard {
     /// The card, or the name of the first value that isn't acceptable.
-    fn personalise(&self, exchange_key: &AesKey, zone_key: &Tdes2Key) -> Result<Perso, &'static str> {
+    fn personalise(
+        &self,
+        exchange_key: &AesKey,
+        zone_key: &Tdes2Key,
+        profile: CardProfile,
+    ) -> Result<Perso, &'static str> {
         let pan = Pan::parse(&self.pan).map_err(|_| "pan")?;
-        let cvn = CardProfile::of(self.scheme).cvn;
+        let computes = profile.computes;
         let key = |block: &str, usage, name| {
-            key_blocks::chip(exchange_key, block, usage, cvn.algorithm()).map_err(|_| name)
+            key_blocks::chip(exchange_key, block, usage, computes.algorithm()).map_err(|_| name)
         };
         Ok(Perso {
             card_ref: Some(self.card_ref.clone())
@@ -137,11 +147,11 @@ impl ExportedCard {
             psn: Psn::new(self.psn).ok_or("psn")?,
             expiry: Expiry::parse_yymm(&self.expiry).ok_or("expiry")?,
             cardholder_name: embossed(&self.name, 26),
-            aid: AID_PINWARD.to_vec(),
+            aid: profile.aid.clone(),
             label: embossed(&self.programme, 16),
-            scheme: self.scheme,
+            profile,
             keys: CardKeys::new(
-                cvn,
+                computes,
                 key(&self.icc_key_ac, KeyUsage::E0_EMV_CRYPTOGRAMS, "icc_key_ac")?,
                 key(&self.icc_key_smi, KeyUsage::E2_EMV_INTEGRITY, "icc_key_smi")?,
                 key(&self.icc_key_smc, KeyUsage::E1_EMV_CONFIDENTIALITY, "icc_key_smc")?,

@@ -14,6 +14,7 @@ pub mod device;
 pub mod load;
 pub mod mailbox;
 mod private_file;
+pub mod profile_file;
 pub mod replay;
 pub mod rsa;
 pub mod sandbox;

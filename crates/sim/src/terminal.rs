@@ -10,7 +10,8 @@
 //! | [`profile`] | who and what a terminal is: a file, some with names |
 //! | [`slot`] | any card that a terminal can reach |
 //! | `terminal_data` | what it tells card and host |
-//! | `reader` | selecting the card's application, reading it, asking for cryptograms |
+//! | `selection` | choosing the card's application |
+//! | `reader` | reading the card, asking for cryptograms |
 //! | `authentication` | authenticating the card without the host |
 //! | [`offline_auth`] | what that computes, and enciphering a PIN for a card |
 //! | `cvm` | verifying the cardmember by the card's list of methods |
@@ -31,6 +32,7 @@ pub mod pos;
 pub mod profile;
 mod reader;
 mod receipt;
+mod selection;
 pub mod shop;
 pub mod slot;
 pub mod tap;

@@ -246,7 +246,7 @@ impl Installation {
         let path = self.bureau.join("export.json");
         fs::write(&path, export.to_string()).unwrap();
         let components = ["component-1.txt", "component-2.txt"].map(|file| self.bureau.join(file));
-        let persos = sim::bureau::personalise(&path, &components, &self.bureau).unwrap();
+        let persos = sim::bureau::personalise(&path, &components, &self.bureau, None).unwrap();
         Chip::open(&persos[0], &self.bureau.join(format!("{card_ref}.state.json"))).unwrap()
     }
 

@@ -31,7 +31,6 @@ use paycrypto::cryptogram::AcSession;
 use paycrypto::script::ScriptContext;
 
 use super::perso::{CardFileError, Perso};
-use super::profile::CardProfile;
 use super::report::PinVerification;
 use super::state::{ChipState, StateFile};
 use super::tear::{Ordered, Tear};
@@ -60,7 +59,6 @@ pub enum Interface {
 /// A card with its memory.
 pub struct Chip {
     perso: Perso,
-    profile: CardProfile,
     file: StateFile,
     state: ChipState,
     power: Option<Power>,
@@ -70,10 +68,18 @@ pub struct Chip {
 /// What is forgotten when the power goes.
 struct Power {
     interface: Interface,
-    selected: bool,
+    selected: Selected,
     transaction: Option<Transaction>,
     /// Answer to the last GET CHALLENGE, until it is used.
     challenge: Option<[u8; 8]>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Selected {
+    Nothing,
+    /// The directory of the contacts, which has a record to read.
+    Pse,
+    Application,
 }
 
 /// One transaction, from GET PROCESSING OPTIONS on.
@@ -134,7 +140,6 @@ impl Chip {
         let perso = Perso::read(perso_path)?;
         let (file, state) = StateFile::open(state_path, &perso)?;
         Ok(Self {
-            profile: CardProfile::of(perso.scheme),
             perso,
             file,
             state,
@@ -147,7 +152,7 @@ impl Chip {
     pub fn power_on(&mut self, interface: Interface) -> [u8; 9] {
         self.power = Some(Power {
             interface,
-            selected: false,
+            selected: Selected::Nothing,
             transaction: None,
             challenge: None,
         });
@@ -213,7 +218,7 @@ impl Chip {
     }
 
     fn perform(&mut self, power: &mut Power, command: &Command<'_>) -> Answer {
-        let script_class = self.profile.script_class;
+        let script_class = self.perso.profile.script_class;
         match (command.cla, command.ins) {
             (0x00, INS_A4_SELECT) => self.select(power, command),
             (0x80, INS_A8_GET_PROCESSING_OPTIONS) => self.get_processing_options(power, command),

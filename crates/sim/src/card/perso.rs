@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use cards::{Expiry, Pan, Psn, Scheme};
+use cards::{Expiry, Pan, Psn};
 use data_encoding::HEXUPPER_PERMISSIVE;
 use paycrypto::emv_key::EmvKey;
 use paycrypto::icc_keys::CardKeys;
@@ -15,6 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::certified_key::CertifiedKey;
 use super::profile::CardProfile;
 use crate::private_file;
+use crate::profile_file::{ProfileError, aid};
 use crate::rsa::RsaPrivateKey;
 
 /// AID of the fictional scheme: category `F`, for names that are registered nowhere (ISO/IEC 7816-4:2020 12.2.3), and
@@ -34,8 +35,8 @@ pub const AID_PINWARD: [u8; 8] = *b"\xF0PINWARD";
 /// | `cardholder_name` | 2 to 26 ASCII characters, as tag 5F20 |
 /// | `aid` | hex, 5 to 16 bytes |
 /// | `label` | 1 to 16 ASCII characters, as tag 50 |
-/// | `profile` | name of a [`Scheme`], such as `visa-cvn18` |
-/// | `icc_key_ac`, `icc_key_smi`, `icc_key_smc` | hex, 16 bytes: this card's keys for cryptograms, script MAC, script encipherment; AES with `ccd-aes` (16, 24 or 32 bytes), else TDES |
+/// | `profile` | a card profile's name, such as `visa-cvn18`, or its file, relative to this one or absolute |
+/// | `icc_key_ac`, `icc_key_smi`, `icc_key_smc` | hex, 16 bytes: this card's keys for cryptograms, script MAC, script encipherment; TDES, or AES (16, 24 or 32 bytes) where the profile's master key is of option C |
 /// | `report_cleared` | a [`ReportCleared`], `after-authenticated-online` where left out |
 /// | `certified_key` | an object of hex: `ca_index`, `issuer_certificate`, `issuer_remainder`, `issuer_exponent`, `icc_certificate`, `icc_remainder`, `modulus`, `exponent`, `private_exponent`; left out or null for a card that isn't authenticated offline |
 /// | `pin` | 4 to 12 digits, or null for a card without a PIN |
@@ -50,7 +51,7 @@ pub struct Perso {
     pub aid: Vec<u8>,
     pub label: String,
     /// The card's kind; its keys are of this kind too.
-    pub scheme: Scheme,
+    pub profile: CardProfile,
     /// The card's own keys.
     pub keys: CardKeys,
     pub report_cleared: ReportCleared,
@@ -86,6 +87,8 @@ pub enum CardFileError {
     },
     #[error("{path}: {name} is not acceptable")]
     Value { path: String, name: &'static str },
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
 }
 
 impl CardFileError {
@@ -108,7 +111,8 @@ impl Perso {
             .map_err(|cause| CardFileError::Io { path: shown(), cause })?;
         let file: PersoFile =
             serde_json::from_str(&text).map_err(|cause| CardFileError::json(path, &cause))?;
-        file.parse()
+        let profile = CardProfile::open(&file.profile, path.parent().unwrap_or(Path::new("")));
+        file.parse(profile?)
             .map_err(|name| CardFileError::Value { path: shown(), name })
     }
 
@@ -122,7 +126,7 @@ impl Perso {
             cardholder_name: self.cardholder_name.clone(),
             aid: HEXUPPER_PERMISSIVE.encode(&self.aid),
             label: self.label.clone(),
-            profile: self.scheme,
+            profile: self.profile.name.clone(),
             icc_key_ac: HEXUPPER_PERMISSIVE.encode(self.keys.ac().expose_bytes()),
             icc_key_smi: HEXUPPER_PERMISSIVE.encode(self.keys.smi().expose_bytes()),
             icc_key_smc: HEXUPPER_PERMISSIVE.encode(self.keys.smc().expose_bytes()),
@@ -157,8 +161,7 @@ struct PersoFile {
     cardholder_name: String,
     aid: String,
     label: String,
-    #[zeroize(skip)]
-    profile: Scheme,
+    profile: String,
     icc_key_ac: String,
     icc_key_smi: String,
     icc_key_smc: String,
@@ -175,21 +178,17 @@ struct PersoFile {
 
 impl PersoFile {
     /// The card, or the name of the first value that isn't acceptable.
-    fn parse(&self) -> Result<Perso, &'static str> {
-        let aid = HEXUPPER_PERMISSIVE.decode(self.aid.as_bytes());
+    fn parse(&self, profile: CardProfile) -> Result<Perso, &'static str> {
         Ok(Perso {
             card_ref: ascii(&self.card_ref, 1, 64).ok_or("card_ref")?,
             pan: Pan::parse(&self.pan).map_err(|_| "pan")?,
             psn: Psn::new(self.psn).ok_or("psn")?,
             expiry: Expiry::parse_yymm(&self.expiry).ok_or("expiry")?,
             cardholder_name: ascii(&self.cardholder_name, 2, 26).ok_or("cardholder_name")?,
-            aid: aid
-                .ok()
-                .filter(|aid| (5..=16).contains(&aid.len()))
-                .ok_or("aid")?,
+            aid: aid(&self.aid).ok_or("aid")?,
             label: ascii(&self.label, 1, 16).ok_or("label")?,
-            scheme: self.profile,
-            keys: self.keys()?,
+            keys: self.keys(&profile)?,
+            profile,
             report_cleared: self.report_cleared,
             certified_key: match &self.certified_key {
                 Some(file) => Some(file.parse().ok_or("certified_key")?),
@@ -209,14 +208,14 @@ impl PersoFile {
         })
     }
 
-    fn keys(&self) -> Result<CardKeys, &'static str> {
-        let cvn = CardProfile::of(self.profile).cvn;
+    fn keys(&self, profile: &CardProfile) -> Result<CardKeys, &'static str> {
+        let computes = profile.computes;
         let key = |hex: &str, name| {
             let bytes = unhex(hex).map(Zeroizing::new).ok_or(name)?;
-            EmvKey::from_bytes(cvn.algorithm(), &bytes).ok_or(name)
+            EmvKey::from_bytes(computes.algorithm(), &bytes).ok_or(name)
         };
         CardKeys::new(
-            cvn,
+            computes,
             key(&self.icc_key_ac, "icc_key_ac")?,
             key(&self.icc_key_smi, "icc_key_smi")?,
             key(&self.icc_key_smc, "icc_key_smc")?,

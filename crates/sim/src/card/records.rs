@@ -10,17 +10,21 @@ use emv::tags::{
     TAG_9F37_UNPREDICTABLE_NUMBER, TAG_9F42_APPLICATION_CURRENCY, TAG_9F46_ICC_CERTIFICATE,
     TAG_9F47_ICC_KEY_EXPONENT, TAG_9F48_ICC_KEY_REMAINDER, TAG_9F49_DDOL, TAG_50_APPLICATION_LABEL,
     TAG_57_TRACK_2, TAG_61_APPLICATION_TEMPLATE, TAG_70_RECORD_TEMPLATE, TAG_84_DF_NAME,
-    TAG_87_APPLICATION_PRIORITY, TAG_90_ISSUER_CERTIFICATE, TAG_92_ISSUER_KEY_REMAINDER,
+    TAG_87_APPLICATION_PRIORITY, TAG_88_SFI, TAG_90_ISSUER_CERTIFICATE, TAG_92_ISSUER_KEY_REMAINDER,
     TAG_A5_FCI_PROPRIETARY, TAG_BF0C_FCI_ISSUER_DISCRETIONARY,
 };
-use emv::tlv::{Tag, put, put_template};
+use emv::tlv::{put, put_template};
 
 use super::chip::Interface;
 use super::perso::Perso;
-use super::profile::{AuthenticationBy, CardProfile};
+use super::profile::{AuthenticationBy, Directory};
 
-/// Name of the contactless directory (EMV Contactless Book B 3.3).
+/// Names of the directories: for contacts (EMV Book 1 12.2.2) and for taps (EMV Contactless Book B 3.3).
+pub const NAME_PSE: &[u8] = b"1PAY.SYS.DDF01";
 pub const NAME_PPSE: &[u8] = b"2PAY.SYS.DDF01";
+
+/// File of the contacts' directory.
+const SFI_DIRECTORY: u8 = 1;
 
 /// Cardholder verification and terminal risk management.
 const AIP_BASE: u8 = 0x18;
@@ -34,8 +38,12 @@ const AFL_UNSIGNED: [u8; 8] = [0x08, 1, 2, 0, 0x10, 1, 1, 0];
 /// The same records, covered by the card's certificate; file 3, records 1 and 2, with the certificates.
 const AFL_SIGNED: [u8; 12] = [0x08, 1, 2, 2, 0x10, 1, 1, 1, 0x18, 1, 2, 0];
 
-/// What the card signs for DDA, beside its own number.
-pub const DDOL: [(Tag, u8); 1] = [(TAG_9F37_UNPREDICTABLE_NUMBER, 4)];
+/// What the card signs for DDA, beside its own number: tag 9F49.
+#[must_use]
+pub fn ddol() -> Dol {
+    let entries = vec![(TAG_9F37_UNPREDICTABLE_NUMBER, 4)];
+    Dol { entries }
+}
 
 /// Chip, international use, no restriction (ISO/IEC 7813).
 const SERVICE_CODE: &str = "201";
@@ -44,8 +52,7 @@ const SERVICE_CODE: &str = "201";
 /// offline.
 #[must_use]
 pub fn aip(perso: &Perso, interface: Interface) -> [u8; 2] {
-    let by_command =
-        CardProfile::of(perso.scheme).issuer_authentication == AuthenticationBy::ExternalAuthenticate;
+    let by_command = perso.profile.issuer_authentication == AuthenticationBy::ExternalAuthenticate;
     let bit = |on: bool, mask: u8| if on { mask } else { 0 };
     match interface {
         Interface::Contact => [
@@ -77,23 +84,52 @@ pub fn authenticated(perso: &Perso) -> Vec<u8> {
     out
 }
 
-/// Answer to SELECT of the contactless directory.
+/// Answer to SELECT of a directory: that of the contacts names its file, that for taps has its entries in it.
 #[must_use]
-pub fn directory(perso: &Perso) -> Vec<u8> {
+pub fn directory(perso: &Perso, directory: Directory) -> Vec<u8> {
     let mut out = Vec::new();
     put_template(&mut out, TAG_6F_FCI_TEMPLATE, |fci| {
-        put(fci, TAG_84_DF_NAME, NAME_PPSE);
-        put_template(fci, TAG_A5_FCI_PROPRIETARY, |proprietary| {
-            put_template(proprietary, TAG_BF0C_FCI_ISSUER_DISCRETIONARY, |applications| {
-                put_template(applications, TAG_61_APPLICATION_TEMPLATE, |entry| {
-                    put(entry, TAG_4F_ADF_NAME, &perso.aid);
-                    put(entry, TAG_50_APPLICATION_LABEL, perso.label.as_bytes());
-                    put(entry, TAG_87_APPLICATION_PRIORITY, &[1]);
-                });
-            });
+        put(fci, TAG_84_DF_NAME, directory.name());
+        put_template(fci, TAG_A5_FCI_PROPRIETARY, |proprietary| match directory {
+            Directory::Pse => {
+                put(proprietary, TAG_88_SFI, &[SFI_DIRECTORY]);
+                put(proprietary, TAG_5F2D_LANGUAGE_PREFERENCE, b"en");
+            }
+            Directory::Ppse => put_template(proprietary, TAG_BF0C_FCI_ISSUER_DISCRETIONARY, |entries| {
+                put_entry(perso, entries);
+            }),
         });
     });
     out
+}
+
+/// A record of the contacts' directory; `None` where it has none of this number.
+#[must_use]
+pub fn directory_record(perso: &Perso, sfi: u8, number: u8) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    put_template(&mut out, TAG_70_RECORD_TEMPLATE, |entries| {
+        put_entry(perso, entries)
+    });
+    ((sfi, number) == (SFI_DIRECTORY, 1)).then_some(out)
+}
+
+fn put_entry(perso: &Perso, out: &mut Vec<u8>) {
+    put_template(out, TAG_61_APPLICATION_TEMPLATE, |entry| {
+        put(entry, TAG_4F_ADF_NAME, &perso.aid);
+        put(entry, TAG_50_APPLICATION_LABEL, perso.label.as_bytes());
+        put(entry, TAG_87_APPLICATION_PRIORITY, &[1]);
+    });
+}
+
+impl Directory {
+    /// What it is selected by.
+    #[must_use]
+    pub fn name(self) -> &'static [u8] {
+        match self {
+            Self::Pse => NAME_PSE,
+            Self::Ppse => NAME_PPSE,
+        }
+    }
 }
 
 /// Answer to SELECT of the application.
@@ -157,14 +193,17 @@ fn card(perso: &Perso, _: Interface, out: &mut Vec<u8>) {
         TAG_9F42_APPLICATION_CURRENCY,
         &bcd::<2>(perso.currency.into()),
     );
-    put(out, TAG_9F07_APPLICATION_USAGE_CONTROL, &[0xFF, 0x80]);
-    put(out, TAG_9F08_CARD_APPLICATION_VERSION, &[0x00, 0x96]);
+    put(
+        out,
+        TAG_9F07_APPLICATION_USAGE_CONTROL,
+        &perso.profile.usage_control,
+    );
+    put(out, TAG_9F08_CARD_APPLICATION_VERSION, &perso.profile.version);
 }
 
 fn rules(perso: &Perso, interface: Interface, out: &mut Vec<u8>) {
-    let profile = CardProfile::of(perso.scheme);
-    put(out, TAG_8C_CDOL1, &list(profile.cdol1));
-    put(out, TAG_8D_CDOL2, &list(profile.cdol2));
+    put(out, TAG_8C_CDOL1, &perso.profile.cdol1.to_bytes());
+    put(out, TAG_8D_CDOL2, &perso.profile.cdol2.to_bytes());
     put(out, TAG_8E_CVM_LIST, &cvm_list(perso, interface).to_bytes());
 }
 
@@ -185,12 +224,7 @@ fn card_key(perso: &Perso, _: Interface, out: &mut Vec<u8>) {
     if !key.icc_remainder.is_empty() {
         put(out, TAG_9F48_ICC_KEY_REMAINDER, &key.icc_remainder);
     }
-    put(out, TAG_9F49_DDOL, &list(&DDOL));
-}
-
-fn list(entries: &[(Tag, u8)]) -> Vec<u8> {
-    let entries = entries.to_vec();
-    Dol { entries }.to_bytes()
+    put(out, TAG_9F49_DDOL, &ddol().to_bytes());
 }
 
 /// At the contacts: PIN checked by the host at a cash machine, else PIN checked by the chip (enciphered, where the card has

@@ -8,9 +8,6 @@ use emv::iad::{CcdIad, IadLayout, InteracIad, MChipIad, VisaIad};
 use super::profile::CardProfile;
 use super::state::{ChipState, ScriptCount};
 
-/// Derivation key index, the first of its issuer.
-const DKI: u8 = 1;
-
 /// Transactions since the last issuer that the card reports as many (9F14, lower consecutive offline limit).
 const TRANSACTIONS_OFFLINE_MAX: u16 = 10;
 
@@ -57,17 +54,17 @@ pub(super) fn issuer_application_data(
     state: &ChipState,
     happened: &Happened,
 ) -> Vec<u8> {
-    let cvn = profile.cvn_byte;
+    let (cvn, dki) = (profile.cvn_byte, profile.derivation_key_index);
     match profile.layout {
         IadLayout::Visa | IadLayout::Amex => VisaIad {
-            dki: DKI,
+            dki,
             cvn,
             cvr: visa(state, happened),
             issuer_data: &[],
         }
         .to_bytes(),
         IadLayout::Interac => InteracIad {
-            dki: DKI,
+            dki,
             cvn,
             cvr: visa(state, happened),
             cvr_byte_4: 0,
@@ -75,7 +72,7 @@ pub(super) fn issuer_application_data(
         }
         .to_bytes(),
         IadLayout::MChip => MChipIad {
-            dki: DKI,
+            dki,
             cvn,
             cvr: mchip(state, happened),
             dac: happened.dynamic_number.unwrap_or_default(),
@@ -84,7 +81,7 @@ pub(super) fn issuer_application_data(
         .to_bytes(),
         IadLayout::Ccd => CcdIad {
             cci: cvn,
-            dki: DKI,
+            dki,
             cvr: ccd(state, happened),
             counters: state.counters,
             issuer_data: [0; 15],

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::perso::{CardFileError, Perso, pin_text};
-use super::profile::CardProfile;
 use crate::private_file;
 
 /// A card's memory.
@@ -126,7 +125,7 @@ impl ChipState {
             online_not_completed: false,
             issuer_authentication_failed: false,
             go_online_next: false,
-            counters: CardProfile::of(perso.scheme).counters(),
+            counters: perso.profile.counters,
         }
     }
 
@@ -176,7 +175,7 @@ impl Memory {
             go_online_next: self.go_online_next,
             counters: match &self.counters {
                 Some(digits) => hex_8(digits).ok_or("counters")?,
-                None => CardProfile::of(perso.scheme).counters(),
+                None => perso.profile.counters,
             },
         })
     }

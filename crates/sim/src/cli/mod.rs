@@ -9,7 +9,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -21,6 +21,7 @@ use self::print::{
 use self::transaction::{AtmOptions, CardFiles, PosOptions, ShopOptions, TapOptions, TerminalOptions};
 use crate::acquirer::Acquirer;
 use crate::bureau::{self, components};
+use crate::card::profile::CardProfile;
 use crate::crypto::CryptoCommand;
 use crate::load::client::{self, LoadOptions};
 use crate::load::reference::{self, ReferenceHostOptions};
@@ -66,6 +67,9 @@ pub enum SimCommand {
         /// Folder for the cards
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// What the cards are like, a card profile's name or TOML file [default: the profile that the export names]
+        #[arg(long, value_name = "NAME|FILE")]
+        profile: Option<String>,
     },
     /// Show a card, put it into a virtual reader, or export it
     Card {
@@ -176,8 +180,12 @@ async fn run_command(command: SimCommand) -> Result<ExitCode, Failure> {
             export,
             components,
             out,
+            profile,
         } => {
-            let paths = bureau::personalise(&export, &components, &out).map_err(Failure::usage)?;
+            let open = |name: String| CardProfile::open(&name, Path::new(""));
+            let profile = profile.map(open).transpose().map_err(Failure::usage)?;
+            let paths = bureau::personalise(&export, &components, &out, profile.as_ref());
+            let paths = paths.map_err(Failure::usage)?;
             print_paths(&paths)
         }
         SimCommand::Card { card, vpcd, export } => {

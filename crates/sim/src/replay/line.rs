@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 use super::order::{Act, Order, minor_units, state_path};
 use crate::card::chip::Chip;
 use crate::card::perso::CardFileError;
+use crate::profile_file::{self, ProfileError};
 use crate::terminal::journey::{Faults, Outcome, ScriptReport};
-use crate::terminal::profile::{TerminalError, TerminalProfile};
 
 /// Sources of PINs that are no files.
 const FROM_CARD: &str = "card";
@@ -109,7 +109,7 @@ pub enum LineError {
     #[error(transparent)]
     Card(#[from] CardFileError),
     #[error(transparent)]
-    Terminal(#[from] TerminalError),
+    Terminal(#[from] ProfileError),
 }
 
 impl LineError {
@@ -161,7 +161,7 @@ impl Line {
             _ => Some(FROM_MISSING),
         };
         let terminal = told.terminal.map(|name| {
-            if TerminalProfile::is_path(name) {
+            if profile_file::is_path(name) {
                 std::path::absolute(name).map(|path| path.display().to_string())
             } else {
                 Ok(name.to_owned())
@@ -221,7 +221,7 @@ impl Line {
         beside: &Path,
     ) -> Result<Order<'p>, LineError> {
         let terminal = self.terminal.as_ref().map(|name| {
-            if TerminalProfile::is_path(name) {
+            if profile_file::is_path(name) {
                 beside.join(name).display().to_string()
             } else {
                 name.clone()

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::acquirer::Acquirer;
 use crate::card::chip::Chip;
+use crate::profile_file::ProfileError;
 use crate::terminal::contact::Contact;
 use crate::terminal::deal::Deal;
 use crate::terminal::journey::{Faults, Journey};
-use crate::terminal::profile::{TerminalError, TerminalProfile};
+use crate::terminal::profile::TerminalProfile;
 use crate::terminal::slot::Card;
 use crate::terminal::{shop, tap};
 
@@ -45,7 +46,7 @@ pub struct Order<'a> {
 
 impl Act {
     /// The terminal of this name or path; where none is told, the product's own for this act.
-    pub fn terminal(self, name_or_path: Option<&str>) -> Result<TerminalProfile, TerminalError> {
+    pub fn terminal(self, name_or_path: Option<&str>) -> Result<TerminalProfile, ProfileError> {
         let usual = match self {
             Self::Pay | Self::Tap => "corner-shop",
             Self::Web => "web-shop",

@@ -19,6 +19,7 @@ use super::*;
 use crate::{
     acquirer::zone_key::ZoneKey,
     card::perso::{AID_PINWARD, Perso, ReportCleared},
+    card::profile::CardProfile,
 };
 
 const CARD: &str = "00aa11bb22cc33dd";
@@ -60,7 +61,7 @@ fn bench(product: &str) -> Bench {
         cardholder_name: "ADA LINDQVIST".to_owned(),
         aid: AID_PINWARD.to_vec(),
         label: "RESERVE".to_owned(),
-        scheme: Scheme::VisaCvn18,
+        profile: CardProfile::of(Scheme::VisaCvn18),
         keys: CardKeys::new(Cvn::Visa18, key(), key(), key()).unwrap(),
         report_cleared: ReportCleared::default(),
         certified_key: None,

@@ -13,10 +13,10 @@ use emv::tags::{
 };
 use emv::tlv;
 
-use super::journey::Party;
+use super::journey::{CardTrouble, Party};
 use super::offline_auth::{self, Certificate, OfflineAuthError, recover_icc_key, recover_issuer_key};
 use super::profile::{AuthenticatedBy, TerminalProfile, VerifiedBy};
-use super::reader::{CardData, CardReader, CardTrouble};
+use super::reader::{CardData, CardReader};
 use super::terminal_data::TerminalData;
 use crate::bureau::test_ca::{CA_INDEX, TestCa};
 use crate::rsa::RsaPublicKey;

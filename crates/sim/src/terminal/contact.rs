@@ -17,10 +17,10 @@ use paycrypto::pin::Pin;
 use super::authentication;
 use super::cvm::{self, Verification, Verified};
 use super::deal::Deal;
-use super::journey::{Faults, Journey, Outcome, Party, PullCard, ScriptReport};
+use super::journey::{CardTrouble, Faults, Journey, Outcome, Party, PullCard, ScriptReport};
 use super::online::{self, Asked};
 use super::profile::TerminalProfile;
-use super::reader::{CardData, CardReader, CardTrouble, Cryptogram};
+use super::reader::{CardData, CardReader, Cryptogram};
 use super::receipt::{self, ReceiptCvm};
 use super::slot::Card;
 use super::terminal_data::TerminalData;
@@ -28,6 +28,7 @@ use crate::acquirer::Acquirer;
 use crate::acquirer::message::Message;
 use crate::card::chip::Interface;
 use crate::card::tear::Tear;
+use crate::rsa::RsaPublicKey;
 
 /// Response codes that a terminal gives the card itself (EMV Book 4 A6).
 const RESPONSE_Z1_DECLINED_OFFLINE: [u8; 2] = *b"Z1";
@@ -52,6 +53,17 @@ struct Read {
     terminal: TerminalData,
     verified: Verified,
     first: Cryptogram,
+    /// The card's key, where its cryptograms come signed with it (CDA).
+    signed_by: Option<RsaPublicKey>,
+}
+
+impl Read {
+    /// Has the card end the transaction, declined.
+    fn decline(&mut self, reader: &mut CardReader<'_>, response_code: [u8; 2]) -> Result<(), CardTrouble> {
+        let none = CryptogramKind::Aac;
+        reader.second_ac(&mut self.card, none, &self.terminal, response_code, None)?;
+        Ok(())
+    }
 }
 
 impl Contact<'_> {
@@ -62,7 +74,7 @@ impl Contact<'_> {
         let mut outcome = Outcome::default();
         if let Err(trouble) = self.transact(&mut reader, keyed, &mut outcome).await {
             outcome.approved = false;
-            outcome.display.push(receipt::trouble(trouble));
+            receipt::say_trouble(&mut outcome, trouble);
         }
         reader.remove();
         Journey {
@@ -90,8 +102,7 @@ impl Contact<'_> {
             }
             CryptogramKind::Arqc if self.profile.is_offline_only() => {
                 outcome.display.push("DECLINED, CARD WANTS ITS BANK".to_owned());
-                let none = RESPONSE_Z3_UNABLE_TO_GO_ONLINE;
-                reader.second_ac(&read.card, CryptogramKind::Aac, &read.terminal, none)?;
+                read.decline(reader, RESPONSE_Z3_UNABLE_TO_GO_ONLINE)?;
             }
             CryptogramKind::Arqc => self.go_online(reader, &mut read, keyed, outcome).await?,
         }
@@ -107,7 +118,7 @@ impl Contact<'_> {
     ) -> Result<Option<Read>, CardTrouble> {
         let transaction_type = self.deal.transaction_type(self.acquirer.processing_codes());
         let mut terminal = TerminalData::new(&self.profile, self.deal.amount(), transaction_type);
-        let card = reader.read_card(&self.profile, &terminal)?;
+        let mut card = reader.read_card(&self.profile, &terminal)?;
         let authentication = authentication::authenticate(reader, &card, &self.profile, &terminal)?;
         let icc_key = authentication.icc_key.as_ref();
         let cash = matches!(self.deal, Deal::Cash(_));
@@ -130,20 +141,23 @@ impl Contact<'_> {
             terminal.tvr = terminal.tvr.with(TvrBit::FloorLimitExceeded);
             CryptogramKind::Arqc
         };
-        let signed_by = icc_key.filter(|_| authentication.signed_cryptogram);
-        match reader.first_ac(&card, asked, &terminal, signed_by) {
+        let signed_by = authentication
+            .icc_key
+            .filter(|_| authentication.signed_cryptogram);
+        match reader.first_ac(&mut card, asked, &terminal, signed_by.as_ref()) {
             Ok(first) => Ok(Some(Read {
                 card,
                 terminal,
                 verified,
                 first,
+                signed_by,
             })),
             Err(CardTrouble::NotAuthentic) => {
                 // A cryptogram that isn't the card's can't be sent (EMV Book 4 6.3.2.1).
                 terminal.tvr = terminal.tvr.with(TvrBit::CdaFailed);
-                outcome.display.push(receipt::trouble(CardTrouble::NotAuthentic));
+                receipt::say_trouble(outcome, CardTrouble::NotAuthentic);
                 let declined = RESPONSE_Z1_DECLINED_OFFLINE;
-                reader.second_ac(&card, CryptogramKind::Aac, &terminal, declined)?;
+                reader.second_ac(&mut card, CryptogramKind::Aac, &terminal, declined, None)?;
                 Ok(None)
             }
             Err(trouble) => Err(trouble),
@@ -159,19 +173,16 @@ impl Contact<'_> {
         outcome: &mut Outcome,
     ) -> Result<(), CardTrouble> {
         let request = self.request(read, keyed)?;
-        let (card, terminal) = (&read.card, &mut read.terminal);
         let answer = match online::ask(self.acquirer, &request, self.faults, &mut reader.trace).await {
             Asked::Answered(answer) => answer,
             Asked::Reversed | Asked::Unreachable => {
                 outcome.host_unreachable = true;
                 outcome.display.push("NO CONNECTION, DECLINED".to_owned());
-                let none = RESPONSE_Z3_UNABLE_TO_GO_ONLINE;
-                reader.second_ac(card, CryptogramKind::Aac, terminal, none)?;
-                return Ok(());
+                return read.decline(reader, RESPONSE_Z3_UNABLE_TO_GO_ONLINE);
             }
         };
         outcome.response_code = answer.response_code();
-        let completed = self.complete(reader, card, terminal, &answer, outcome);
+        let completed = self.complete(reader, read, &answer, outcome);
         outcome.approved = completed == Ok(true);
         if self.acquirer.approves(&answer) && !outcome.approved {
             self.give_up(reader, &request, outcome.script).await;
@@ -213,16 +224,16 @@ impl Contact<'_> {
     fn complete(
         &self,
         reader: &mut CardReader<'_>,
-        card: &CardData,
-        terminal: &mut TerminalData,
+        read: &mut Read,
         answer: &Message,
         outcome: &mut Outcome,
     ) -> Result<bool, CardTrouble> {
+        let terminal = &mut read.terminal;
         let chip_data = answer.field(55).unwrap_or_default();
         if self.faults.pull_card == Some(PullCard::BeforeFinalAc) {
             reader.remove();
         }
-        let by_command = card.takes_external_authenticate()?;
+        let by_command = read.card.takes_external_authenticate()?;
         let authentication = tlv::find(chip_data, TAG_91_ISSUER_AUTHENTICATION_DATA)
             .ok()
             .flatten();
@@ -248,9 +259,12 @@ impl Contact<'_> {
         };
         let code = self.acquirer.response_code_1987(answer);
         let code = code.unwrap_or(RESPONSE_Z3_UNABLE_TO_GO_ONLINE);
-        let second = reader.second_ac(card, asked, terminal, code)?;
-        self.perform(reader, &scripts, ScriptPhase::AfterFinalAc, outcome);
-        Ok(host_approves && second.kind == CryptogramKind::Tc)
+        let second = reader.second_ac(&mut read.card, asked, terminal, code, read.signed_by.as_ref());
+        if matches!(second, Ok(_) | Err(CardTrouble::NotAuthentic)) {
+            // The issuer's commands go to the card however the transaction ends (EMV Book 3 10.10).
+            self.perform(reader, &scripts, ScriptPhase::AfterFinalAc, outcome);
+        }
+        Ok(host_approves && second?.kind == CryptogramKind::Tc)
     }
 
     /// Sends the scripts of one phase. Each ends at its first command that fails (EMV Book 4 6.3.9).

@@ -8,9 +8,10 @@ use emv::tlv;
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::encode_iso2;
 
+use super::journey::CardTrouble;
 use super::offline_auth::encipher_pin;
 use super::profile::{TerminalProfile, VerifiedBy};
-use super::reader::{CardData, CardReader, CardTrouble};
+use super::reader::{CardData, CardReader};
 use super::terminal_data::NOTHING_VERIFIED;
 use crate::rsa::{MODULUS_LEN_MAX, RsaPublicKey};
 

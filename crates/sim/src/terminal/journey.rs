@@ -21,11 +21,27 @@ pub struct Outcome {
     pub host_unreachable: bool,
     /// What the terminal says of the scripts it got (9F5B): a claim, not proof. None where it got none.
     pub script: Option<ScriptReport>,
+    /// Why the card couldn't be used to the end.
+    pub card_trouble: Option<CardTrouble>,
     /// Tries the chip has left, where a PIN was keyed wrong.
     pub pin_tries_left: Option<u8>,
     /// The last lines of the display, in order.
     pub display: Vec<String>,
     pub receipt: Vec<String>,
+}
+
+/// Why a card can't be used further in a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardTrouble {
+    /// It was pulled out, or answers no more.
+    Removed,
+    /// An answer isn't what EMV asks for.
+    Unusable,
+    /// It has no application that this terminal takes, and may be no payment card at all.
+    NoCommonApplication,
+    /// The cryptogram's signature isn't the card's.
+    NotAuthentic,
 }
 
 /// What a terminal reports of a script.

@@ -2,30 +2,31 @@
 //!
 //! A terminal is a TOML file; those of `crates/sim/terminals` come with the product, by name.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use data_encoding::{HEXUPPER, HEXUPPER_PERMISSIVE};
 use serde::Deserialize;
 
-use crate::card::perso::AID_PINWARD;
+use crate::profile_file::{ProfileError, Shelf, aid};
 
-/// Terminals that come with the product.
-const EMBEDDED: [(&str, &str); 6] = [
-    ("corner-shop", include_str!("../../terminals/corner-shop.toml")),
-    (
-        "online-pin-shop",
-        include_str!("../../terminals/online-pin-shop.toml"),
-    ),
-    ("fuel-pump", include_str!("../../terminals/fuel-pump.toml")),
-    (
-        "offline-kiosk",
-        include_str!("../../terminals/offline-kiosk.toml"),
-    ),
-    ("cash-machine", include_str!("../../terminals/cash-machine.toml")),
-    ("web-shop", include_str!("../../terminals/web-shop.toml")),
-];
+const SHELF: Shelf = Shelf {
+    kind: "terminal",
+    files: &[
+        ("corner-shop", include_str!("../../terminals/corner-shop.toml")),
+        (
+            "online-pin-shop",
+            include_str!("../../terminals/online-pin-shop.toml"),
+        ),
+        ("fuel-pump", include_str!("../../terminals/fuel-pump.toml")),
+        (
+            "offline-kiosk",
+            include_str!("../../terminals/offline-kiosk.toml"),
+        ),
+        ("cash-machine", include_str!("../../terminals/cash-machine.toml")),
+        ("web-shop", include_str!("../../terminals/web-shop.toml")),
+    ],
+};
 
-/// A terminal. Unknown settings are refused; all but `applications` are required.
+/// A terminal. Every setting is required, and no other is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TerminalProfile {
@@ -50,13 +51,38 @@ pub struct TerminalProfile {
     pub cardholder_verification: Vec<VerifiedBy>,
     /// How cards are authenticated offline.
     pub card_authentication: Vec<AuthenticatedBy>,
-    /// AIDs that it knows, in order of preference, hexadecimal, 5 to 16 bytes each. Default: that of the fictional scheme.
-    #[serde(default = "fictional_scheme")]
-    pub applications: Vec<String>,
+    /// Applications that it takes; empty where it has no reader, as on the web.
+    pub applications: Vec<Application>,
 }
 
-fn fictional_scheme() -> Vec<String> {
-    vec![HEXUPPER.encode(&AID_PINWARD)]
+/// An application that a terminal takes: an AID in hexadecimal, 5 to 16 bytes. With a `*` behind, a card's AID may go on
+/// (partial selection, EMV Book 1 12.3.1).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Application {
+    pub aid: Vec<u8>,
+    pub partial: bool,
+}
+
+impl Application {
+    /// Whether it is a card's application of this name.
+    #[must_use]
+    pub fn takes(&self, name: &[u8]) -> bool {
+        name == self.aid || self.partial && name.starts_with(&self.aid)
+    }
+}
+
+impl TryFrom<String> for Application {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits = text.strip_suffix('*');
+        let aid = aid(digits.unwrap_or(&text)).ok_or("an AID of 5 to 16 bytes in hexadecimal is wanted")?;
+        Ok(Self {
+            aid,
+            partial: digits.is_some(),
+        })
+    }
 }
 
 /// A way to verify a cardmember: a bit of 9F33 byte 2 (EMV Book 4 A2).
@@ -83,55 +109,14 @@ pub enum AuthenticatedBy {
     Cda,
 }
 
-/// Why a terminal can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TerminalError {
-    #[error(
-        "no terminal is named {name:?}; there are: {known}. A file's name has a / in it or ends in .toml"
-    )]
-    UnknownName { name: String, known: String },
-    #[error("{path}: {cause}")]
-    Read { path: PathBuf, cause: std::io::Error },
-    #[error("terminal {name}: {cause}")]
-    Toml {
-        name: String,
-        cause: Box<toml::de::Error>,
-    },
-    #[error("terminal {name}, {setting}: {wanted} are wanted")]
-    Setting {
-        name: String,
-        setting: &'static str,
-        wanted: &'static str,
-    },
-}
-
 impl TerminalProfile {
-    /// The terminals that come with the product.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        EMBEDDED.iter().map(|(name, _)| *name)
-    }
-
     /// One of the product's by name, or a file by path (with a `/` or ending in `.toml`).
-    pub fn open(name_or_path: &str) -> Result<Self, TerminalError> {
-        if Self::is_path(name_or_path) {
-            let text = std::fs::read_to_string(name_or_path).map_err(|cause| TerminalError::Read {
-                path: Path::new(name_or_path).to_owned(),
-                cause,
-            })?;
-            return Self::parse(name_or_path, &text);
-        }
-        let embedded = EMBEDDED.iter().find(|(name, _)| *name == name_or_path);
-        let (name, text) = embedded.ok_or_else(|| TerminalError::UnknownName {
-            name: name_or_path.to_owned(),
-            known: Self::names().collect::<Vec<_>>().join(", "),
-        })?;
-        Self::parse(name, text)
-    }
-
-    /// Whether this names a file rather than one of the product's terminals.
-    #[must_use]
-    pub fn is_path(name_or_path: &str) -> bool {
-        name_or_path.contains('/') || name_or_path.ends_with(".toml")
+    ///
+    /// Refuses what isn't such a file, and by its name each setting that can't be.
+    pub fn open(name_or_path: &str) -> Result<Self, ProfileError> {
+        SHELF
+            .open(name_or_path, Path::new(""))
+            .and_then(|profile| Self::check(name_or_path, profile))
     }
 
     /// A grocer's till with a PIN pad and a reader for contacts and taps.
@@ -183,11 +168,6 @@ impl TerminalProfile {
         ways.any(|way| *way != VerifiedBy::None)
     }
 
-    /// The AIDs as bytes.
-    pub(super) fn application_names(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.applications.iter().filter_map(|name| aid(name))
-    }
-
     /// DE22, last digit of 1987: `1` takes PINs, `2` doesn't, `0` nobody can say.
     #[must_use]
     pub(super) fn pin_capability(&self) -> u8 {
@@ -221,11 +201,7 @@ impl TerminalProfile {
         [0xE0, verification.fold(0, join), authentication.fold(0, join)]
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self, TerminalError> {
-        let profile: Self = toml::from_str(text).map_err(|cause| TerminalError::Toml {
-            name: name.to_owned(),
-            cause: Box::new(cause),
-        })?;
+    fn check(name: &str, profile: Self) -> Result<Self, ProfileError> {
         let printable =
             |text: &str, len| text.len() == len && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         let digits = |text: &str, len| text.len() == len && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -249,28 +225,13 @@ impl TerminalProfile {
                 "2 digits, 1 to 3 and 1 to 6,",
             ),
             ("country", profile.country <= 999, "at most 3 digits"),
-            (
-                "applications",
-                !profile.applications.is_empty()
-                    && profile.applications.iter().all(|name| aid(name).is_some()),
-                "one or more AIDs of 5 to 16 bytes in hexadecimal",
-            ),
             ("currency", profile.currency <= 999, "at most 3 digits"),
         ];
         match settings.into_iter().find(|(_, fits, _)| !fits) {
             None => Ok(profile),
-            Some((setting, _, wanted)) => Err(TerminalError::Setting {
-                name: name.to_owned(),
-                setting,
-                wanted,
-            }),
+            Some((setting, _, wanted)) => Err(SHELF.refusal(name, setting, wanted)),
         }
     }
-}
-
-fn aid(name: &str) -> Option<Vec<u8>> {
-    let bytes = HEXUPPER_PERMISSIVE.decode(name.as_bytes()).ok()?;
-    (5..=16).contains(&bytes.len()).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -279,7 +240,7 @@ mod tests {
 
     #[test]
     fn every_terminal_of_the_product_can_be_used() {
-        for name in TerminalProfile::names() {
+        for name in SHELF.names() {
             TerminalProfile::open(name).unwrap();
         }
         let capabilities = |name| TerminalProfile::open(name).unwrap().capabilities();
@@ -292,13 +253,15 @@ mod tests {
     fn a_wrong_setting_is_refused_by_its_name() {
         let text = include_str!("../../terminals/fuel-pump.toml");
         let refused = |from, to| {
-            let error = TerminalProfile::parse("mine", &text.replace(from, to)).unwrap_err();
-            error.to_string()
+            let read = SHELF.read("mine", &text.replace(from, to));
+            let refused = read.and_then(|profile| TerminalProfile::check("mine", profile));
+            refused.unwrap_err().to_string()
         };
         assert!(refused("\"25\"", "\"27\"").starts_with("terminal mine, type: "));
         assert!(refused("PUMP0001", "PUMP1").contains("terminal_id"));
         assert!(refused("category", "mcc").contains("mcc"));
         assert!(refused("[\"none\"]", "[\"signature\"]").contains("signature"));
+        assert!(refused("A00000002501", "A0000000").contains("AID"));
         let unknown = TerminalProfile::open("grocer").unwrap_err().to_string();
         assert!(unknown.contains("corner-shop"), "{unknown}");
     }

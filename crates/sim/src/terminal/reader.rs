@@ -7,15 +7,15 @@ use emv::apdu::{Command, Response, SW_9000_OK, StatusWord};
 use emv::dol::Dol;
 use emv::field55::{CryptogramKind, Field55};
 use emv::tags::{
-    TAG_4F_ADF_NAME, TAG_5A_PAN, TAG_5F24_EXPIRATION_DATE, TAG_5F34_PSN, TAG_8A_AUTHORISATION_RESPONSE_CODE,
-    TAG_8C_CDOL1, TAG_8D_CDOL2, TAG_9F4A_SDA_TAG_LIST, TAG_9F4B_SIGNED_DYNAMIC_DATA, TAG_9F10_IAD,
+    TAG_5A_PAN, TAG_5F24_EXPIRATION_DATE, TAG_5F34_PSN, TAG_8A_AUTHORISATION_RESPONSE_CODE, TAG_8C_CDOL1,
+    TAG_8D_CDOL2, TAG_9F4A_SDA_TAG_LIST, TAG_9F4B_SIGNED_DYNAMIC_DATA, TAG_9F10_IAD,
     TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID, TAG_9F33_TERMINAL_CAPABILITIES, TAG_9F36_ATC,
     TAG_9F38_PDOL, TAG_57_TRACK_2, TAG_70_RECORD_TEMPLATE, TAG_80_RESPONSE_FORMAT_1, TAG_82_AIP,
     TAG_83_COMMAND_TEMPLATE, TAG_84_DF_NAME, TAG_94_AFL,
 };
 use emv::tlv::{self, Tag, put};
 
-use super::journey::Party;
+use super::journey::{CardTrouble, Party};
 use super::offline_auth::verify_signed_cryptogram;
 use super::profile::TerminalProfile;
 use super::slot::Card;
@@ -23,25 +23,12 @@ use super::terminal_data::TerminalData;
 use super::trace::Trace;
 use crate::acquirer::message::Message;
 use crate::card::chip::Interface;
-use crate::card::records::{NAME_PPSE, bcd};
+use crate::card::records::bcd;
 use crate::card::tear::Tear;
 use crate::rsa::RsaPublicKey;
 
 /// Files whose records are covered by their content alone; of others the template counts too (EMV Book 3 10.3).
 const SFI_EMV_MAX: u8 = 10;
-
-/// Why a card can't be used further in this transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CardTrouble {
-    /// It was pulled out.
-    Removed,
-    /// An answer isn't what EMV asks for.
-    Unusable,
-    /// It has no application that this terminal knows.
-    NotAccepted,
-    /// The cryptogram's signature isn't the card's.
-    NotAuthentic,
-}
 
 /// A card with power.
 pub(super) struct CardReader<'c> {
@@ -54,8 +41,8 @@ pub(super) struct CardReader<'c> {
 #[derive(Default)]
 pub(super) struct CardData {
     objects: BTreeMap<Tag, Vec<u8>>,
-    /// What it was told first: the PDOL's values.
-    pdol_values: Vec<u8>,
+    /// What it was told: values of the PDOL and of each CDOL so far.
+    told: Vec<u8>,
     /// Records that its certificate covers.
     authenticated: Vec<u8>,
 }
@@ -80,6 +67,10 @@ impl<'c> CardReader<'c> {
         }
     }
 
+    pub(super) fn interface(&self) -> Interface {
+        self.interface
+    }
+
     /// Orders a cut of the card's power.
     pub(super) fn tear(&mut self, tear: Tear) {
         self.card.tear(tear);
@@ -95,7 +86,10 @@ impl<'c> CardReader<'c> {
         let bytes = command.to_bytes().map_err(|_| CardTrouble::Unusable)?;
         self.trace.command(command, &bytes);
         let answer = self.card.transmit(&bytes);
-        let response = Response::parse(&answer).map_err(|_| CardTrouble::Removed)?;
+        if answer.is_empty() {
+            return Err(CardTrouble::Removed);
+        }
+        let response = Response::parse(&answer).map_err(|_| CardTrouble::Unusable)?;
         self.trace.response(command, &response);
         Ok((response.data.to_vec(), response.status))
     }
@@ -115,13 +109,13 @@ impl<'c> CardReader<'c> {
         terminal: &TerminalData,
     ) -> Result<CardData, CardTrouble> {
         let mut card = CardData::default();
-        card.take(&self.select(profile)?)?;
+        card.take(&self.select_application(profile)?)?;
         if let Ok(list) = card.needed(TAG_9F38_PDOL) {
             let list = Dol::parse(list).map_err(|_| CardTrouble::Unusable)?;
-            card.pdol_values = terminal.fill(&list);
+            card.told = terminal.fill(&list);
         }
         let mut template = Vec::new();
-        put(&mut template, TAG_83_COMMAND_TEMPLATE, &card.pdol_values);
+        put(&mut template, TAG_83_COMMAND_TEMPLATE, &card.told);
         let options = self.ask(&Command::get_processing_options(&template))?;
         card.take(&options)?;
         let joined = card.needed(TAG_80_RESPONSE_FORMAT_1).unwrap_or_default();
@@ -144,68 +138,59 @@ impl<'c> CardReader<'c> {
         Ok(card)
     }
 
-    /// Selects the first application that card and terminal both have: at the contacts by trying, at a tap by the card's
-    /// directory. Gives the card's answer.
-    fn select(&mut self, profile: &TerminalProfile) -> Result<Vec<u8>, CardTrouble> {
-        let mut names: Vec<Vec<u8>> = profile.application_names().collect();
-        if self.interface == Interface::Contactless {
-            let directory = self.ask(&Command::select(NAME_PPSE))?;
-            let objects = tlv::parse_nested(&directory).map_err(|_| CardTrouble::Unusable)?;
-            let offers = |name: &Vec<u8>| {
-                let mut objects = objects.iter();
-                objects.any(|(_, object)| object.tag == TAG_4F_ADF_NAME && object.value == name)
-            };
-            names.retain(offers);
-        }
-        for name in names {
-            if let (selected, SW_9000_OK) = self.send(&Command::select(&name))? {
-                return Ok(selected);
-            }
-        }
-        Err(CardTrouble::NotAccepted)
-    }
-
     /// Asks for the first cryptogram; with a key, inside a signature of that key (CDA).
     pub(super) fn first_ac(
         &mut self,
-        card: &CardData,
+        card: &mut CardData,
         kind: CryptogramKind,
         terminal: &TerminalData,
         signed_by: Option<&RsaPublicKey>,
     ) -> Result<Cryptogram, CardTrouble> {
         let list = Dol::parse(card.needed(TAG_8C_CDOL1)?).map_err(|_| CardTrouble::Unusable)?;
-        let values = terminal.fill(&list);
-        let Some(key) = signed_by else {
-            return Cryptogram::read(&self.ask(&Command::generate_ac(kind, &values))?);
-        };
-        let answer = self.ask(&Command::generate_ac_signed(kind, &values))?;
-        if !matches!(tlv::find(&answer, TAG_9F4B_SIGNED_DYNAMIC_DATA), Ok(Some(_))) {
-            // A card that declines doesn't sign.
-            return Cryptogram::read(&answer).and_then(|cryptogram| match cryptogram.kind {
-                CryptogramKind::Aac => Ok(cryptogram),
-                CryptogramKind::Arqc | CryptogramKind::Tc => Err(CardTrouble::NotAuthentic),
-            });
-        }
-        let told = [card.pdol_values.as_slice(), &values].concat();
-        let cryptogram = Cryptogram::read_signed(&answer, key, terminal.unpredictable_number, told)?;
-        let passed = "the card is authentic (CDA)";
-        self.trace.event(Party::Terminal, Party::Terminal, passed);
-        Ok(cryptogram)
+        self.generate_ac(card, kind, &terminal.fill(&list), terminal, signed_by)
     }
 
-    /// Asks for the second cryptogram, with what the host answered.
+    /// Asks for the second cryptogram, with what the host answered; with a key, as the first.
     pub(super) fn second_ac(
         &mut self,
-        card: &CardData,
+        card: &mut CardData,
         kind: CryptogramKind,
         terminal: &TerminalData,
         response_code: [u8; 2],
+        signed_by: Option<&RsaPublicKey>,
     ) -> Result<Cryptogram, CardTrouble> {
         let list = Dol::parse(card.needed(TAG_8D_CDOL2)?).map_err(|_| CardTrouble::Unusable)?;
         let mut values = terminal.values();
         values.insert(TAG_8A_AUTHORISATION_RESPONSE_CODE, response_code.to_vec());
         let values = list.fill(|tag| values.get(&tag).map(Vec::as_slice));
-        Cryptogram::read(&self.ask(&Command::generate_ac(kind, &values))?)
+        self.generate_ac(card, kind, &values, terminal, signed_by)
+    }
+
+    /// A card that declines doesn't sign, and a terminal that declines doesn't ask it to (EMV Book 2 6.6.1).
+    fn generate_ac(
+        &mut self,
+        card: &mut CardData,
+        kind: CryptogramKind,
+        values: &[u8],
+        terminal: &TerminalData,
+        signed_by: Option<&RsaPublicKey>,
+    ) -> Result<Cryptogram, CardTrouble> {
+        card.told.extend_from_slice(values);
+        let Some(key) = signed_by.filter(|_| kind != CryptogramKind::Aac) else {
+            return Cryptogram::read(&self.ask(&Command::generate_ac(kind, values))?);
+        };
+        let answer = self.ask(&Command::generate_ac_signed(kind, values))?;
+        if !matches!(tlv::find(&answer, TAG_9F4B_SIGNED_DYNAMIC_DATA), Ok(Some(_))) {
+            return Cryptogram::read(&answer).and_then(|cryptogram| match cryptogram.kind {
+                CryptogramKind::Aac => Ok(cryptogram),
+                CryptogramKind::Arqc | CryptogramKind::Tc => Err(CardTrouble::NotAuthentic),
+            });
+        }
+        let cryptogram =
+            Cryptogram::read_signed(&answer, key, terminal.unpredictable_number, card.told.clone())?;
+        let passed = "the card is authentic (CDA)";
+        self.trace.event(Party::Terminal, Party::Terminal, passed);
+        Ok(cryptogram)
     }
 }
 
@@ -224,7 +209,7 @@ impl Cryptogram {
         Self::new(cid, told.exact(TAG_9F36_ATC)?, ac, told.needed(TAG_9F10_IAD)?)
     }
 
-    /// Reads an answer whose cryptogram is inside the signature (EMV Book 2, 6.6.2). `told`: values of PDOL and CDOL1.
+    /// Reads an answer whose cryptogram is inside the signature (EMV Book 2, 6.6.2). `told`: values of PDOL and CDOLs.
     fn read_signed(
         answer: &[u8],
         key: &RsaPublicKey,

@@ -3,8 +3,8 @@
 use iso8583::response_code::{self, RESPONSE_00_APPROVED};
 
 use super::deal::Deal;
+use super::journey::{CardTrouble, Outcome};
 use super::profile::TerminalProfile;
-use super::reader::CardTrouble;
 use super::trace::last_four;
 use crate::acquirer::message::Message;
 
@@ -92,14 +92,16 @@ pub(super) fn wrong_pin(tries_left: u8) -> String {
     }
 }
 
-/// What the display says when the card can't be used.
-pub(super) fn trouble(trouble: CardTrouble) -> String {
-    match trouble {
-        CardTrouble::Removed => "CARD REMOVED TOO EARLY".to_owned(),
-        CardTrouble::Unusable => "CARD ERROR".to_owned(),
-        CardTrouble::NotAccepted => "CARD NOT ACCEPTED".to_owned(),
-        CardTrouble::NotAuthentic => "CARD NOT AUTHENTIC".to_owned(),
-    }
+/// Says on display and in the outcome that the card can't be used.
+pub(super) fn say_trouble(outcome: &mut Outcome, trouble: CardTrouble) {
+    let shown = match trouble {
+        CardTrouble::Removed => "CARD REMOVED TOO EARLY",
+        CardTrouble::Unusable => "CARD ERROR",
+        CardTrouble::NoCommonApplication => "CARD NOT ACCEPTED",
+        CardTrouble::NotAuthentic => "CARD NOT AUTHENTIC",
+    };
+    outcome.card_trouble = Some(trouble);
+    outcome.display.push(shown.to_owned());
 }
 
 /// Minor units with two decimals, and the currency's letters where they are known here.

@@ -6,10 +6,10 @@ use emv::field55::CryptogramKind;
 use iso8583::values::CardEntry;
 
 use super::deal::Deal;
-use super::journey::{Faults, Journey, Outcome};
+use super::journey::{CardTrouble, Faults, Journey, Outcome};
 use super::online::{self, Asked};
 use super::profile::TerminalProfile;
-use super::reader::{CardReader, CardTrouble};
+use super::reader::CardReader;
 use super::receipt::{self, ReceiptCvm};
 use super::slot::Card;
 use super::terminal_data::TerminalData;
@@ -41,7 +41,7 @@ pub async fn buy_at(
     let mut trace = reader.trace;
     let mut outcome = Outcome::default();
     match tapped {
-        Err(trouble) => outcome.display.push(receipt::trouble(trouble)),
+        Err(trouble) => receipt::say_trouble(&mut outcome, trouble),
         Ok(None) => outcome.display.push("DECLINED BY CARD".to_owned()),
         Ok(Some(request)) => match online::ask(acquirer, &request, faults, &mut trace).await {
             Asked::Answered(answer) => {
@@ -78,7 +78,7 @@ fn tap(
 ) -> Result<Option<Message>, CardTrouble> {
     let transaction_type = deal.transaction_type(acquirer.processing_codes());
     let mut terminal = TerminalData::new(profile, deal.amount(), transaction_type);
-    let card = reader.read_card(profile, &terminal)?;
+    let mut card = reader.read_card(profile, &terminal)?;
     terminal.cvm_results = CvmResults {
         rule: CvmRule {
             method: CvmMethod::NoCvm,
@@ -91,7 +91,7 @@ fn tap(
         .tvr
         .with(TvrBit::OfflineDataAuthenticationNotPerformed)
         .with(TvrBit::FloorLimitExceeded);
-    let cryptogram = reader.first_ac(&card, CryptogramKind::Arqc, &terminal, None)?;
+    let cryptogram = reader.first_ac(&mut card, CryptogramKind::Arqc, &terminal, None)?;
     if cryptogram.kind != CryptogramKind::Arqc {
         return Ok(None);
     }

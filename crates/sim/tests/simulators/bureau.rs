@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cards::Scheme;
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
 use paycrypto::cvn::Cvn;
@@ -57,7 +56,7 @@ fn export(kek: &AesKey) -> Value {
 fn personalised(directory: &Path, export: &Value, paths: &[PathBuf]) -> Result<Vec<PathBuf>, BureauError> {
     let file = directory.join("export.json");
     fs::write(&file, export.to_string()).unwrap();
-    bureau::personalise(&file, paths, &directory.join("wallet"))
+    bureau::personalise(&file, paths, &directory.join("wallet"), None)
 }
 
 #[test]
@@ -122,7 +121,8 @@ fn the_bureau_makes_a_certified_card_of_the_profile_that_the_export_names() {
     export["cards"][0]["scheme"] = json!("mastercard-cvn17");
     let written = personalised(directory.path(), &export, &paths).unwrap();
     let perso = Perso::read(&written[0]).unwrap();
-    assert_eq!(perso.scheme, Scheme::MastercardCvn17);
+    assert_eq!(perso.profile.name, "mastercard-cvn17");
+    assert_eq!(perso.aid, *b"\xA0\x00\x00\x00\x04\x10\x10");
     assert_eq!(perso.keys.profile(), Cvn::Mastercard17.profile());
     assert!(perso.certified_key.is_some());
     // AES keys for a card that has TDES keys, and the other way round.

@@ -16,6 +16,7 @@ use paycrypto::script::{
 use paycrypto::tdes_key::Tdes2Key;
 use sim::card::chip::Chip;
 use sim::card::perso::{AID_PINWARD, Perso, ReportCleared};
+use sim::card::profile::CardProfile;
 use tempfile::TempDir;
 
 pub(crate) const PAN: &str = "4761739001010010";
@@ -60,7 +61,7 @@ pub(crate) fn new_card(first_pin: Option<&str>) -> Folder {
         cardholder_name: "TEST/CARD".to_owned(),
         aid: AID_PINWARD.to_vec(),
         label: "PINWARD DEBIT".to_owned(),
-        scheme: Scheme::VisaCvn18,
+        profile: CardProfile::of(Scheme::VisaCvn18),
         keys: card_keys(),
         report_cleared: ReportCleared::default(),
         certified_key: None,

@@ -3,6 +3,7 @@
 
 mod bureau;
 mod card;
+mod card_files;
 mod foreign_cards;
 mod host;
 mod issuer;
@@ -12,6 +13,7 @@ mod profiles;
 mod published_cards;
 mod reader;
 mod replay;
+mod selection;
 mod tearing;
 mod terminal_profiles;
 mod terminals;

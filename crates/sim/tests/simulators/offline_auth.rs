@@ -1,6 +1,5 @@
 //! Authenticating a card without its issuer: published signatures, the bureau's cards, and what must be refused.
 
-use cards::Scheme;
 use emv::apdu::Command;
 use emv::field55::CryptogramKind;
 use emv::iad::{ChipReport, IadLayout, OfflinePin};
@@ -367,7 +366,7 @@ fn a_card_without_a_key_signs_nothing_and_takes_no_enciphered_pin() {
     let folder = issuer::new_card(Some("1234"));
     let mut chip = folder.chip();
     begin(&mut chip, Interface::Contact);
-    assert_eq!(chip.perso().scheme, Scheme::VisaCvn18);
+    assert_eq!(chip.perso().profile.name, "visa-cvn18");
     assert_eq!(
         status(&mut chip, &Command::get_challenge().to_bytes().unwrap()),
         0x6D00

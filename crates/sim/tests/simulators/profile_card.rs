@@ -16,6 +16,7 @@ use emv::tags::{
 use emv::tlv::{self, Tag};
 use paycrypto::arpc::{IssuerAnswer, issuer_authentication_data};
 use paycrypto::cryptogram::{AcInput, AcSession};
+use paycrypto::cvn::Cvn;
 use paycrypto::emv_key::EmvKey;
 use paycrypto::icc_keys::CardKeys;
 use paycrypto::script::{PIN_UNBLOCK, ScriptContext, build_mac_only, build_pin_change};
@@ -57,11 +58,11 @@ pub(crate) fn unhex(digits: &str) -> Vec<u8> {
 
 impl Card {
     pub(crate) fn new(scheme: Scheme) -> Self {
-        let cvn = CardProfile::of(scheme).cvn;
-        let key = |byte| EmvKey::from_bytes(cvn.algorithm(), &[byte; 16]).unwrap();
+        let computes = CardProfile::of(scheme).computes;
+        let key = |byte| EmvKey::from_bytes(computes.algorithm(), &[byte; 16]).unwrap();
         Self::with(
             scheme,
-            CardKeys::new(cvn, key(0x23), key(0x45), key(0x67)).unwrap(),
+            CardKeys::new(computes, key(0x23), key(0x45), key(0x67)).unwrap(),
         )
     }
 
@@ -80,7 +81,7 @@ impl Card {
             cardholder_name: "TEST/CARD".to_owned(),
             aid: AID_PINWARD.to_vec(),
             label: "PINWARD DEBIT".to_owned(),
-            scheme,
+            profile: CardProfile::of(scheme),
             keys,
             report_cleared: ReportCleared::default(),
             certified_key: None,
@@ -94,8 +95,9 @@ impl Card {
         Self {
             _directory: directory,
             scheme,
+            // The issuer computes by its own table, not by the card's file.
+            keys: CardKeys::new(Cvn::from(scheme), ac, smi, smc).unwrap(),
             profile,
-            keys: CardKeys::new(profile.cvn, ac, smi, smc).unwrap(),
             perso,
             state,
             terminal: vec![
@@ -121,15 +123,14 @@ impl Card {
         perso.write(&self.perso).unwrap();
     }
 
-    pub(crate) fn values(&self, list: &[(Tag, u8)], more: &[(Tag, Vec<u8>)]) -> Vec<u8> {
-        let entries = list.to_vec();
+    pub(crate) fn values(&self, list: &Dol, more: &[(Tag, Vec<u8>)]) -> Vec<u8> {
         let all = || more.iter().chain(&self.terminal);
         let value_of = |wanted| {
             all()
                 .find(|(tag, _)| *tag == wanted)
                 .map(|(_, value)| value.as_slice())
         };
-        Dol { entries }.fill(value_of)
+        list.fill(value_of)
     }
 
     pub(crate) fn generate_ac(
@@ -145,15 +146,21 @@ impl Card {
 
     /// The first cryptogram of a transaction under way; asserts that it is right.
     pub(crate) fn arqc(&self, chip: &mut Chip, interface: Interface) -> Arqc {
-        let values = self.values(self.profile.cdol1, &[]);
+        let atc = chip.state().atc;
+        let unpredictable_number = [0xAB, 0xCD, 0xEF, 0x12];
+        let session = AcSession::new(self.keys.profile(), self.keys.ac(), atc, unpredictable_number).unwrap();
+        self.arqc_of(chip, interface, session)
+    }
+
+    /// The same by an issuer that has these keys of the transaction.
+    pub(crate) fn arqc_of(&self, chip: &mut Chip, interface: Interface, session: AcSession) -> Arqc {
+        let values = self.values(&self.profile.cdol1, &[]);
         let answer = self.generate_ac(chip, CryptogramKind::Arqc, &values).unwrap();
         let value = |tag| tlv::find(&answer, tag).unwrap().unwrap();
         assert_eq!(value(TAG_9F27_CID), [0x80]);
         let atc = u16::from_be_bytes(value(TAG_9F36_ATC).try_into().unwrap());
         let ac = value(TAG_9F26_APPLICATION_CRYPTOGRAM).try_into().unwrap();
         let iad = value(TAG_9F10_IAD).to_vec();
-        let unpredictable_number = [0xAB, 0xCD, 0xEF, 0x12];
-        let session = AcSession::new(self.profile.cvn, self.keys.ac(), atc, unpredictable_number).unwrap();
         let report = ChipReport::read(self.profile.layout, &iad).expect("the profile's layout");
         assert_eq!(report.cvn, self.profile.cvn_byte);
         let arqc = Arqc {
@@ -205,7 +212,7 @@ impl Card {
     }
 
     pub(crate) fn is_mchip(&self) -> bool {
-        matches!(self.profile.cvn_byte, 0x10..=0x15) && self.profile.cdol1.len() > 8
+        matches!(self.profile.cvn_byte, 0x10..=0x15) && self.profile.cdol1.entries.len() > 8
     }
 
     /// Brings the answer to the card the way its kind takes it, and asks for the second cryptogram. Gives its kind and
@@ -224,7 +231,7 @@ impl Card {
         if !tag_91.is_empty() {
             more.push((TAG_91_ISSUER_AUTHENTICATION_DATA, tag_91.to_vec()));
         }
-        let values = self.values(self.profile.cdol2, &more);
+        let values = self.values(&self.profile.cdol2, &more);
         let answer = self.generate_ac(chip, CryptogramKind::Tc, &values).unwrap();
         let value = |tag| tlv::find(&answer, tag).unwrap().unwrap();
         let kind = CryptogramKind::from_cid(value(TAG_9F27_CID)[0]).unwrap();

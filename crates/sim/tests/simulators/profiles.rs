@@ -6,13 +6,13 @@ use emv::cvr::{FirstAc, SecondAc};
 use emv::field55::CryptogramKind;
 use emv::iad::{MChipIad, OfflinePin};
 use emv::tags::TAG_9F1A_TERMINAL_COUNTRY;
-use paycrypto::cvn::{ArpcMethod, Cvn};
+use paycrypto::cvn::ArpcMethod;
 use paycrypto::script::{ScriptContext, build_pin_change, build_pin_change_with_current};
 use proptest::prelude::*;
 use sim::card::chip::Interface;
 use sim::card::perso::AID_PINWARD;
 use sim::card::perso::{Perso, ReportCleared};
-use sim::card::profile::{AuthenticationBy, CardProfile};
+use sim::card::profile::AuthenticationBy;
 use sim::card::{data_groups, records};
 
 use crate::issuer::pin;
@@ -21,30 +21,6 @@ use crate::reader::{OK, begin, pin_tries, status, verify};
 
 const CONDITIONS: u16 = 0x6985;
 const MAC_WRONG: u16 = 0x6988;
-
-#[test]
-fn the_cards_own_table_names_each_cryptogram_version_once() {
-    let mut cvns: Vec<Cvn> = Scheme::ALL.map(|scheme| CardProfile::of(scheme).cvn).to_vec();
-    assert_eq!(
-        cvns,
-        [
-            Cvn::Visa10,
-            Cvn::Visa18,
-            Cvn::Visa22,
-            Cvn::Mastercard16,
-            Cvn::Mastercard17,
-            Cvn::Mastercard20,
-            Cvn::Mastercard21,
-            Cvn::Interac133,
-            Cvn::CcdTdes,
-            Cvn::CcdAes,
-            Cvn::Emv2000,
-            Cvn::AmexUnverified,
-        ]
-    );
-    cvns.dedup();
-    assert_eq!(cvns.len(), Cvn::ALL.len());
-}
 
 #[test]
 fn a_right_answer_is_approved_a_refusal_isnt_and_a_wrong_one_is_remembered() {
@@ -152,7 +128,7 @@ fn an_unblock_frees_the_pin_and_is_no_change() {
 #[test]
 fn a_card_status_update_sets_the_tries_where_the_profile_has_one() {
     every_profile(|card| {
-        let by_csu = card.profile.cvn.profile().arpc == ArpcMethod::Method2;
+        let by_csu = card.profile.computes.arpc == ArpcMethod::Method2;
         let mut chip = card.chip();
         begin(&mut chip, Interface::Contact);
         for _ in 0..3 {

@@ -52,7 +52,7 @@ impl Published {
         };
         let account = AccountDigits::parse("1234567890123456").unwrap();
         let keys = issuer
-            .of_card(CardProfile::of(scheme).cvn, &account, Psn::default())
+            .of_card(CardProfile::of(scheme).computes, &account, Psn::default())
             .unwrap();
         let mut card = Card::with(scheme, keys);
         fs::write(&card.state, memory).unwrap();
@@ -71,7 +71,7 @@ impl Published {
     /// Cryptogram and 9F10 that the card gives to the record's terminal data.
     fn first_ac(card: &Card, chip: &mut Chip, interface: Interface) -> (Vec<u8>, Vec<u8>) {
         begin(chip, interface);
-        let values = card.values(card.profile.cdol1, &[]);
+        let values = card.values(&card.profile.cdol1, &[]);
         let answer = card.generate_ac(chip, CryptogramKind::Arqc, &values).unwrap();
         let value = |tag| tlv::find(&answer, tag).unwrap().unwrap().to_vec();
         (value(TAG_9F26_APPLICATION_CRYPTOGRAM), value(TAG_9F10_IAD))

@@ -9,7 +9,6 @@ use emv::tlv;
 use paycrypto::cryptogram::AcInput;
 use paycrypto::pinblock::encode_iso2;
 use sim::card::chip::{Chip, Interface};
-use sim::card::perso::AID_PINWARD;
 use sim::card::records;
 
 use crate::issuer;
@@ -48,10 +47,8 @@ pub(crate) fn status(chip: &mut Chip, apdu: &[u8]) -> u16 {
 /// Power, SELECT, GET PROCESSING OPTIONS.
 pub(crate) fn begin(chip: &mut Chip, interface: Interface) {
     chip.power_on(interface);
-    assert_eq!(
-        status(chip, &Command::select(&AID_PINWARD).to_bytes().unwrap()),
-        OK
-    );
+    let select = Command::select(&chip.perso().aid).to_bytes().unwrap();
+    assert_eq!(status(chip, &select), OK);
     let options = Command::get_processing_options(&[0x83, 0x00]).to_bytes().unwrap();
     assert_eq!(status(chip, &options), OK);
 }

@@ -90,12 +90,12 @@ fn transaction_with_script(card: &Card, chip: &mut Chip) -> bool {
     let go = |chip: &mut Chip| {
         ask(chip, &Command::select(&AID_PINWARD))?;
         ask(chip, &Command::get_processing_options(&[0x83, 0x00]))?;
-        let values = card.values(card.profile.cdol1, &[]);
+        let values = card.values(&card.profile.cdol1, &[]);
         let answer = ask(chip, &Command::generate_ac(CryptogramKind::Arqc, &values))?;
         let value = |tag| tlv::find(&answer, tag).unwrap().unwrap();
         let ac = value(TAG_9F26_APPLICATION_CRYPTOGRAM).try_into().unwrap();
         let unpredictable = [0xAB, 0xCD, 0xEF, 0x12];
-        let session = AcSession::new(card.profile.cvn, card.keys.ac(), 1, unpredictable).unwrap();
+        let session = AcSession::new(card.keys.profile(), card.keys.ac(), 1, unpredictable).unwrap();
         let iad = value(TAG_9F10_IAD).to_vec();
         let report = ChipReport::read(card.profile.layout, &iad).unwrap();
         let arqc = Arqc {
@@ -110,7 +110,7 @@ fn transaction_with_script(card: &Card, chip: &mut Chip) -> bool {
             ask(chip, &Command::external_authenticate(&data))?;
         }
         let more = [(TAG_91_ISSUER_AUTHENTICATION_DATA, data)];
-        let values = card.values(card.profile.cdol2, &more);
+        let values = card.values(&card.profile.cdol2, &more);
         ask(chip, &Command::generate_ac(CryptogramKind::Tc, &values))?;
         let script = card.change(&arqc);
         ask(chip, &Command::parse(&script).unwrap())

@@ -6,16 +6,22 @@ use emv::bits::{Tvr, TvrBit};
 use emv::cvm::CvmMethod;
 use emv::field55::Field55;
 use emv::iad::VisaIad;
+use emv::tags::TAG_9F4B_SIGNED_DYNAMIC_DATA;
+use emv::tlv;
+use sim::acquirer::Acquirer;
 use sim::bureau::test_ca::TestCa;
 use sim::card::certified_key::CertifiedKey;
+use sim::card::chip::{Chip, Interface};
 use sim::card::perso::Perso;
+use sim::card::tear::Tear;
 use sim::rsa::RsaPrivateKey;
 use sim::terminal::contact::Contact;
 use sim::terminal::deal::Deal;
-use sim::terminal::journey::{Faults, Journey};
+use sim::terminal::journey::{CardTrouble, Faults, Journey, ScriptReport};
 use sim::terminal::profile::TerminalProfile;
+use sim::terminal::slot::Card;
 
-use crate::host::Host;
+use crate::host::{Host, Orders, Script};
 use crate::issuer::{Folder, new_card, pin};
 
 /// A card with a key (always the same: making one takes long), and a change to that key's data before the card is used.
@@ -37,14 +43,17 @@ fn certified(change: impl Fn(&mut Perso)) -> Folder {
 async fn pay(folder: &Folder, terminal: &str, keyed: &[&str], host: &Host) -> Journey {
     let keyed: Vec<_> = keyed.iter().map(|digits| pin(digits)).collect();
     let acquirer = host.acquirer();
-    let contact = Contact {
+    at(terminal, &acquirer).run(&mut folder.chip(), &keyed).await
+}
+
+fn at<'a>(terminal: &str, acquirer: &'a Acquirer) -> Contact<'a> {
+    Contact {
         profile: TerminalProfile::open(terminal).unwrap(),
         deal: Deal::Sale(1250),
         new_pin: None,
-        acquirer: &acquirer,
+        acquirer,
         faults: Faults::default(),
-    };
-    contact.run(&mut folder.chip(), &keyed).await
+    }
 }
 
 /// What the only request told: TVR, method of verification, DE22, DE25, whether DE52 was there, and the chip's own word.
@@ -91,6 +100,74 @@ async fn a_shop_enciphers_the_pin_and_takes_the_cryptogram_inside_a_signature() 
     let certificate = journey.trace.iter().flat_map(|step| &step.lines);
     let mut certificate = certificate.filter(|(label, _)| label.contains("9F46"));
     assert_eq!(certificate.next().unwrap().1, "not shown");
+}
+
+/// A card that is copied, or changed on its way, after its first cryptogram: a bit of its last signature is another.
+struct Swapped {
+    chip: Chip,
+    cryptograms: usize,
+}
+
+impl Card for Swapped {
+    fn power_on(&mut self, interface: Interface) {
+        self.chip.power_on(interface);
+    }
+
+    fn power_off(&mut self) {
+        self.chip.power_off();
+    }
+
+    fn tear(&mut self, tear: Tear) {
+        self.chip.tear(tear);
+    }
+
+    fn transmit(&mut self, apdu: &[u8]) -> Vec<u8> {
+        let mut answer = self.chip.transmit(apdu);
+        self.cryptograms += usize::from(apdu[1] == 0xAE);
+        let signed = tlv::find(&answer[..answer.len() - 2], TAG_9F4B_SIGNED_DYNAMIC_DATA);
+        if self.cryptograms == 2 && matches!(signed, Ok(Some(_))) {
+            let at = answer.len() - 40;
+            answer[at] ^= 1;
+        }
+        answer
+    }
+}
+
+#[tokio::test]
+async fn the_second_cryptogram_is_signed_as_well_and_declines_where_its_signature_fails() {
+    let host = Host::start("ascii-1987").await;
+    let script = || Orders {
+        script: Some(Script::Change("9876")),
+        ..Orders::default()
+    };
+    host.order(script());
+    let folder = certified(|_| ());
+    let journey = pay(&folder, "corner-shop", &["7391"], &host).await;
+    assert!(journey.outcome.approved, "{:?}", journey.outcome);
+    let authentic = titles(&journey);
+    let authentic = authentic
+        .iter()
+        .filter(|title| **title == "the card is authentic (CDA)");
+    assert_eq!(authentic.count(), 2);
+    assert_eq!(host.got().len(), 1);
+
+    host.order(script());
+    let folder = certified(|_| ());
+    let mut card = Swapped {
+        chip: folder.chip(),
+        cryptograms: 0,
+    };
+    let acquirer = host.acquirer();
+    let journey = at("corner-shop", &acquirer).run(&mut card, &[pin("7391")]).await;
+    assert!(!journey.outcome.approved);
+    assert_eq!(journey.outcome.card_trouble, Some(CardTrouble::NotAuthentic));
+    assert_eq!(journey.outcome.script, Some(ScriptReport::Successful));
+    let [request, reversal] = host.got().try_into().unwrap();
+    assert_eq!(
+        (&request.mti.digits(), &reversal.mti.digits()),
+        (b"0100", b"0420")
+    );
+    assert!(reversal.field(55).is_some(), "the script's result");
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use emv::apdu::{
 };
 use emv::csu::Csu;
 use emv::cvr::{FirstAc, SecondAc};
-use emv::dol::Dol;
 use emv::field55::CryptogramKind;
 use emv::iad::IadLayout;
 use emv::tags::{
@@ -81,7 +80,7 @@ impl Chip {
             CryptogramKind::Aac => (CryptogramKind::Aac, FirstAc::Aac),
             CryptogramKind::Tc | CryptogramKind::Arqc => (CryptogramKind::Arqc, FirstAc::Arqc),
         };
-        let dol = list(self.profile.cdol1);
+        let dol = &self.perso.profile.cdol1;
         if asked.values.len() != dol.values_len() {
             return Err(SW_6700_WRONG_LENGTH);
         }
@@ -99,12 +98,13 @@ impl Chip {
             pin_possible: asked.interface == Interface::Contact,
             ..self.happened(transaction, input.terminal_country, dynamic_number)
         };
-        let iad = issuer_application_data(&self.profile, &self.state, &happened);
+        let iad = issuer_application_data(&self.perso.profile, &self.state, &happened);
         let ac = cryptogram(&session, &input, &iad);
         let given = Given {
             kind,
             ac,
             iad,
+            unpredictable_number: input.unpredictable_number,
             exchanged: &[asked.values],
             dynamic_number,
         };
@@ -132,14 +132,15 @@ impl Chip {
     /// Approves only where the terminal asks for it and an authenticated issuer approved. With an authenticated issuer,
     /// the online transaction has ended well: the issuer has seen what was reported, and its update is applied.
     fn second_ac(&mut self, transaction: &mut Transaction, asked: &Asked<'_>) -> Answer {
-        let (cdol1, cdol2) = (list(self.profile.cdol1), list(self.profile.cdol2));
+        let profile = &self.perso.profile;
+        let (cdol1, cdol2) = (profile.cdol1.clone(), profile.cdol2.clone());
         if asked.values.len() != cdol2.values_len() {
             return Err(SW_6700_WRONG_LENGTH);
         }
         if asked.kind == CryptogramKind::Arqc {
             return Err(SW_6A86_WRONG_PARAMETERS);
         }
-        if self.profile.issuer_authentication == AuthenticationBy::SecondGenerateAc {
+        if self.perso.profile.issuer_authentication == AuthenticationBy::SecondGenerateAc {
             let tag_91 = cdol2.value_in(asked.values, TAG_91_ISSUER_AUTHENTICATION_DATA);
             // Zeros are what a terminal fills in where the answer had none.
             if let Some(tag_91) = tag_91.filter(|value| value.iter().any(|byte| *byte != 0)) {
@@ -171,11 +172,12 @@ impl Chip {
             pin_possible: true,
             ..self.happened(transaction, input.terminal_country, dynamic_number)
         };
-        let iad = issuer_application_data(&self.profile, &self.state, &happened);
+        let iad = issuer_application_data(&self.perso.profile, &self.state, &happened);
         let given = Given {
             kind,
             ac: cryptogram(&first.session, &input, &iad),
             iad,
+            unpredictable_number: input.unpredictable_number,
             exchanged: &[&first.values, asked.values],
             dynamic_number,
         };
@@ -211,7 +213,7 @@ impl Chip {
 
     /// Once per transaction, after the ARQC.
     pub(super) fn external_authenticate(&mut self, power: &mut Power, command: &Command<'_>) -> Answer {
-        if self.profile.issuer_authentication != AuthenticationBy::ExternalAuthenticate {
+        if self.perso.profile.issuer_authentication != AuthenticationBy::ExternalAuthenticate {
             return Err(SW_6D00_UNKNOWN_INSTRUCTION);
         }
         let transaction = at_contacts(power)
@@ -238,13 +240,15 @@ impl Chip {
         let first = transaction.first.as_ref().ok_or(SW_6985_CONDITIONS)?;
         // CDOL2 of CCD has room for proprietary data, which the card status update may say isn't there.
         let told = match tag_91 {
-            [_, _, _, _, csu, ..] if self.profile.layout == IadLayout::Ccd && csu & CSU_PROPRIETARY == 0 => {
+            [_, _, _, _, csu, ..]
+                if self.perso.profile.layout == IadLayout::Ccd && csu & CSU_PROPRIETARY == 0 =>
+            {
                 tag_91.get(..8).unwrap_or(tag_91)
             }
             _ => tag_91,
         };
         transaction.issuer = match open_issuer_authentication_data(&first.session, first.ac, told) {
-            Ok(answer) => IssuerAuthentication::Passed(self.profile.decision(answer)),
+            Ok(answer) => IssuerAuthentication::Passed(self.perso.profile.decision(answer)),
             Err(ArpcError::Length | ArpcError::Arpc) => IssuerAuthentication::Failed,
         };
         if transaction.issuer == IssuerAuthentication::Failed {
@@ -340,9 +344,4 @@ pub(super) fn ac_input<'v>(
 
 fn exact<const LEN: usize>(value: Option<&[u8]>) -> Option<[u8; LEN]> {
     value?.try_into().ok()
-}
-
-pub(super) fn list(entries: &[(Tag, u8)]) -> Dol {
-    let entries = entries.to_vec();
-    Dol { entries }
 }

@@ -18,7 +18,7 @@ use paycrypto::tdes_key::Tdes2Key;
 
 use super::*;
 use crate::card::perso::{AID_PINWARD, ReportCleared};
-use crate::card::profile::AuthenticationBy;
+use crate::card::profile::{AuthenticationBy, CardProfile};
 
 const OK: &[u8] = &[0x90, 0x00];
 
@@ -51,7 +51,7 @@ impl Published {
         };
         let account = AccountDigits::parse("1234567890123456").unwrap();
         let keys = issuer
-            .of_card(CardProfile::of(scheme).cvn, &account, Psn::default())
+            .of_card(CardProfile::of(scheme).computes, &account, Psn::default())
             .unwrap();
         let (perso, state) = (directory.join("perso.json"), directory.join("state.json"));
         let card = Perso {
@@ -62,7 +62,7 @@ impl Published {
             cardholder_name: "TEST/CARD".to_owned(),
             aid: AID_PINWARD.to_vec(),
             label: "PINWARD DEBIT".to_owned(),
-            scheme,
+            profile: CardProfile::of(scheme),
             keys,
             report_cleared: ReportCleared::default(),
             certified_key: None,
@@ -89,7 +89,7 @@ impl Published {
         let arqc = self.bytes("arqc").unwrap().try_into().unwrap();
         let transaction = chip.power.as_mut().unwrap().transaction.as_mut().unwrap();
         let first = transaction.first.as_mut().unwrap();
-        let list = cryptograms::list(chip.profile.cdol1);
+        let list = chip.perso.profile.cdol1.clone();
         let input = cryptograms::ac_input(|tag| list.value_in(&values, tag), [0x18, 0x00], 0x001C).unwrap();
         let iad = self.bytes("iad").unwrap();
         assert_eq!(
@@ -130,8 +130,7 @@ impl Published {
             "unpredictable_number",
         ];
         let mut values = names.map(|name| self.bytes(name).unwrap()).concat();
-        let list = CardProfile::of(scheme).cdol1.iter();
-        values.resize(list.map(|(_, len)| usize::from(*len)).sum(), 0);
+        values.resize(CardProfile::of(scheme).cdol1.values_len(), 0);
         values
     }
 }

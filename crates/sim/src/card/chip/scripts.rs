@@ -21,7 +21,7 @@ impl Chip {
         let bytes = Command { le: None, ..*command }.to_bytes();
         let bytes = bytes.map_err(|_| SW_6700_WRONG_LENGTH)?;
         let mut state = self.state.clone();
-        let performed = if first.scripts_performed < self.profile.script_commands_max {
+        let performed = if first.scripts_performed < self.perso.profile.script_commands_max {
             self.perform_script(first.script, command.p2, &bytes, &mut state)
         } else {
             Err(SW_6985_CONDITIONS)

@@ -7,26 +7,41 @@ use emv::apdu::{
 use emv::tags::{TAG_9F13_LAST_ONLINE_ATC, TAG_9F17_PIN_TRY_COUNTER, TAG_9F36_ATC, TAG_82_AIP, TAG_94_AFL};
 use emv::tlv::put;
 
-use super::{Answer, Chip, Interface, IssuerAuthentication, Power, Stage, Transaction, template};
-use crate::card::records::{self, NAME_PPSE};
+use super::{Answer, Chip, Interface, IssuerAuthentication, Power, Selected, Stage, Transaction, template};
+use crate::card::profile::Directory;
+use crate::card::records;
 use crate::card::report::PinVerification;
 use crate::card::state::ScriptCount;
 
+/// P2 of SELECT: first or next application of a name (EMV Book 1 11.3.2).
+const P2_00_FIRST: u8 = 0x00;
+const P2_02_NEXT: u8 = 0x02;
+
 impl Chip {
-    /// By name; the name may be the beginning of the application's (EMV Book 1 12.3.1).
+    /// By name; the name may be the beginning of the application's (EMV Book 1 12.3.1). There is no next one of any name.
     pub(super) fn select(&self, power: &mut Power, command: &Command<'_>) -> Answer {
-        if (command.p1, command.p2) != (0x04, 0x00) {
-            return Err(SW_6A86_WRONG_PARAMETERS);
+        match (command.p1, command.p2) {
+            (0x04, P2_00_FIRST) => {}
+            (0x04, P2_02_NEXT) => return Err(SW_6A82_FILE_NOT_FOUND),
+            _ => return Err(SW_6A86_WRONG_PARAMETERS),
         }
         power.transaction = None;
-        power.selected = command.data.len() >= 5 && self.perso.aid.starts_with(command.data);
-        if power.selected {
+        power.selected = Selected::Nothing;
+        if command.data.len() >= 5 && self.perso.aid.starts_with(command.data) {
+            power.selected = Selected::Application;
             return Ok(records::application(&self.perso));
         }
-        if power.interface == Interface::Contactless && command.data == NAME_PPSE {
-            return Ok(records::directory(&self.perso));
+        let directory = match power.interface {
+            Interface::Contact => Directory::Pse,
+            Interface::Contactless => Directory::Ppse,
+        };
+        if command.data != directory.name() || !self.perso.profile.directories.contains(&directory) {
+            return Err(SW_6A82_FILE_NOT_FOUND);
         }
-        Err(SW_6A82_FILE_NOT_FOUND)
+        if directory == Directory::Pse {
+            power.selected = Selected::Pse;
+        }
+        Ok(records::directory(&self.perso, directory))
     }
 
     /// Begins a transaction: counts it, and moves what the last one's scripts did into the report.
@@ -34,7 +49,7 @@ impl Chip {
         if (command.p1, command.p2) != (0, 0) {
             return Err(SW_6A86_WRONG_PARAMETERS);
         }
-        if !power.selected || power.transaction.is_some() {
+        if power.selected != Selected::Application || power.transaction.is_some() {
             return Err(SW_6985_CONDITIONS);
         }
         if command.data != [0x83, 0x00] {
@@ -59,18 +74,20 @@ impl Chip {
     }
 
     pub(super) fn read_record(&self, power: &Power, command: &Command<'_>) -> Answer {
-        if !power.selected {
-            return Err(SW_6985_CONDITIONS);
-        }
         if command.p2 & 0x07 != 0x04 {
             return Err(SW_6A86_WRONG_PARAMETERS);
         }
-        records::record(&self.perso, power.interface, command.p2 >> 3, command.p1)
-            .ok_or(SW_6A83_RECORD_NOT_FOUND)
+        let (sfi, number) = (command.p2 >> 3, command.p1);
+        let record = match power.selected {
+            Selected::Nothing => return Err(SW_6985_CONDITIONS),
+            Selected::Pse => records::directory_record(&self.perso, sfi, number),
+            Selected::Application => records::record(&self.perso, power.interface, sfi, number),
+        };
+        record.ok_or(SW_6A83_RECORD_NOT_FOUND)
     }
 
     pub(super) fn get_data(&self, power: &Power, command: &Command<'_>) -> Answer {
-        if !power.selected {
+        if power.selected != Selected::Application {
             return Err(SW_6985_CONDITIONS);
         }
         let mut out = Vec::new();

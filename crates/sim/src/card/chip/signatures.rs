@@ -7,11 +7,9 @@ use emv::apdu::{
 use emv::field55::CryptogramKind;
 use emv::tags::{
     TAG_9F4B_SIGNED_DYNAMIC_DATA, TAG_9F10_IAD, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID, TAG_9F36_ATC,
-    TAG_9F37_UNPREDICTABLE_NUMBER,
 };
 use emv::tlv::put;
 
-use super::cryptograms::list;
 use super::{Answer, Chip, Power, SW_6581_MEMORY_FAILURE, Stage, at_contacts, template};
 use crate::card::certified_key::sha1;
 use crate::card::records;
@@ -21,6 +19,7 @@ pub(super) struct Given<'d> {
     pub(super) kind: CryptogramKind,
     pub(super) ac: [u8; 8],
     pub(super) iad: Vec<u8>,
+    pub(super) unpredictable_number: [u8; 4],
     /// Values of each data object list so far: the signature covers them beside the answer.
     pub(super) exchanged: &'d [&'d [u8]],
     pub(super) dynamic_number: Option<[u8; 8]>,
@@ -37,7 +36,7 @@ impl Chip {
         if (command.p1, command.p2) != (0, 0) {
             return Err(SW_6A86_WRONG_PARAMETERS);
         }
-        if command.data.len() != list(&records::DDOL).values_len() {
+        if command.data.len() != records::ddol().values_len() {
             return Err(SW_6700_WRONG_LENGTH);
         }
         let number = random_number()?;
@@ -64,11 +63,8 @@ impl Chip {
         put(&mut told, TAG_9F10_IAD, &given.iad);
         let hash = sha1(&[given.exchanged, &[told.as_slice()]].concat());
         let dynamic_data = [&with_length(number)[..], &cid, &given.ac, &hash].concat();
-        let first_values = given.exchanged.first().copied().unwrap_or_default();
-        let unpredictable = list(self.profile.cdol1);
-        let unpredictable = unpredictable.value_in(first_values, TAG_9F37_UNPREDICTABLE_NUMBER);
         let key = self.perso.certified_key.as_ref().ok_or(SW_6A81_NOT_SUPPORTED)?;
-        let signature = key.sign(&dynamic_data, unpredictable.unwrap_or_default());
+        let signature = key.sign(&dynamic_data, &given.unpredictable_number);
         let signature = signature.ok_or(SW_6A81_NOT_SUPPORTED)?;
         Ok(template(&[
             (TAG_9F27_CID, &cid),
