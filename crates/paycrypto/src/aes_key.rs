@@ -9,7 +9,7 @@ use aes::{Aes128, Aes192, Aes256};
 use cmac::block_api::CmacCipher;
 use cmac::digest::common::InnerInit;
 use cmac::{Cmac, KeyInit, Mac};
-use zeroize::Zeroize;
+use zeroize::ZeroizeOnDrop;
 
 /// An AES key of 16, 24 or 32 bytes whose schedule is expanded once. Zeroises on drop, prints no byte.
 ///
@@ -20,9 +20,11 @@ use zeroize::Zeroize;
 /// assert_eq!(key.decrypt_block(key.encrypt_block(*b"sixteen bytes...")), *b"sixteen bytes...");
 /// assert!(AesKey::from_bytes(&[0; 15]).is_none());
 /// ```
+#[derive(ZeroizeOnDrop)]
 pub struct AesKey {
     bytes: [u8; 32],
     len: usize,
+    #[zeroize(skip)] // wipes itself
     schedule: Schedule,
     /// Kept, because every PIN that is opened is first compared with the check value of its key.
     kcv: [u8; 5],
@@ -155,12 +157,6 @@ fn cmac_with<C: CmacCipher>(cipher: C, data: &[u8]) -> [u8; 16] {
 
 pub(crate) fn xor16(a: [u8; 16], b: [u8; 16]) -> [u8; 16] {
     (u128::from_ne_bytes(a) ^ u128::from_ne_bytes(b)).to_ne_bytes()
-}
-
-impl Drop for AesKey {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
-    }
 }
 
 impl fmt::Debug for AesKey {

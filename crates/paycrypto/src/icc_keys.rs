@@ -8,7 +8,7 @@ use crate::account::AccountDigits;
 use crate::aes_key::AesKey;
 use crate::cvn::CvnProfile;
 use crate::emv_key::{EmvAlgorithm, EmvKey, WrongAlgorithm};
-use crate::tdes_key::{Tdes2Key, set_odd_parity};
+use crate::tdes_key::{Tdes2Key, joined_with_odd_parity};
 
 /// How an ICC master key is derived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,9 +201,8 @@ fn hashed(account: &AccountDigits, psn: Psn) -> [u8; 8] {
 }
 
 fn derive_tdes(issuer_key: &Tdes2Key, y: [u8; 8]) -> Tdes2Key {
-    let left = issuer_key.encrypt_block(y);
-    let right = issuer_key.encrypt_block(y.map(|byte| !byte));
-    key_of_halves(left, right)
+    let encipher = |y| Zeroizing::new(issuer_key.encrypt_block(y));
+    joined_with_odd_parity(encipher(y), encipher(y.map(|byte| !byte)))
 }
 
 /// The leftmost bytes of AES(first) ‖ AES(second), as many as `key` has: for AES-128 the first block alone.
@@ -214,16 +213,6 @@ pub(crate) fn derive_aes(key: &AesKey, first: [u8; 16], second: [u8; 16]) -> Aes
     right.copy_from_slice(&key.encrypt_block(second));
     let derived = bytes.get(..key.expose_bytes().len());
     AesKey::from_bytes(derived.expect("AES keys have at most 32 bytes")).expect("as long as an AES key")
-}
-
-/// A derived key with odd parity.
-pub(crate) fn key_of_halves(left: [u8; 8], right: [u8; 8]) -> Tdes2Key {
-    let mut bytes = Zeroizing::new([0; 16]);
-    for (to, from) in bytes.iter_mut().zip(left.into_iter().chain(right)) {
-        *to = from;
-    }
-    set_odd_parity(bytes.as_mut());
-    Tdes2Key::from_bytes(&bytes)
 }
 
 fn pan_and_psn(account: &AccountDigits, psn: Psn) -> impl DoubleEndedIterator<Item = u8> {

@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use crate::aes_key::AesKey;
 use crate::emv_key::EmvKey;
-use crate::icc_keys::{derive_aes, key_of_halves};
-use crate::tdes_key::{Tdes2Key, xor8};
+use crate::icc_keys::derive_aes;
+use crate::tdes_key::{Tdes2Key, halves, joined_with_odd_parity, xor8};
 
 /// EMV common session key, with odd parity: TDES of R with `F0`, and of R with `0F`, in its third byte.
 ///
@@ -29,9 +29,9 @@ pub fn common(master: &Tdes2Key, r: [u8; 8]) -> Tdes2Key {
         for (to, from) in block.iter_mut().skip(3).zip(rest) {
             *to = from;
         }
-        master.encrypt_block(block)
+        Zeroizing::new(master.encrypt_block(block))
     };
-    key_of_halves(with_third(0xF0), with_third(0x0F))
+    joined_with_odd_parity(with_third(0xF0), with_third(0x0F))
 }
 
 /// EMV common session key with AES, as long as the master key.
@@ -120,12 +120,9 @@ pub fn mastercard_skd(master: &Tdes2Key, atc: u16, unpredictable_number: [u8; 4]
 /// ```
 #[must_use]
 pub fn visa_atc_xor(master: &Tdes2Key, atc: u16) -> Tdes2Key {
-    let (left, right) = halves(master.expose_bytes());
-    let right_justified = |counter: u16| u64::from(counter).to_be_bytes();
-    key_of_halves(
-        xor8(left, right_justified(atc)),
-        xor8(right, right_justified(!atc)),
-    )
+    let [left, right] = halves(master.expose_bytes());
+    let xor = |half: &[u8; 8], counter: u16| Zeroizing::new(xor8(*half, u64::from(counter).to_be_bytes()));
+    joined_with_odd_parity(xor(left, atc), xor(right, !atc))
 }
 
 /// Height and branch factor of an EMV2000 key tree.
@@ -166,9 +163,10 @@ pub fn emv2000_tree(master: &Tdes2Key, shape: TreeShape, iv: [u8; 16], atc: u16)
         grandparent = std::mem::replace(&mut parent, child);
     }
     let leaf = tree_child(&parent, &grandparent, branch(atc, branch_bits, 0));
-    let (leaf_left, leaf_right) = halves(&leaf);
-    let (left, right) = halves(&grandparent);
-    key_of_halves(xor8(leaf_left, left), xor8(leaf_right, right))
+    let [leaf_left, leaf_right] = halves(&leaf);
+    let [left, right] = halves(&grandparent);
+    let xor = |leaf: &[u8; 8], above: &[u8; 8]| Zeroizing::new(xor8(*leaf, *above));
+    joined_with_odd_parity(xor(leaf_left, left), xor(leaf_right, right))
 }
 
 /// The branch taken at the level that has `levels_below` levels under it: that digit of the ATC in base 4 or 2.
@@ -180,17 +178,10 @@ fn branch(atc: u16, branch_bits: u32, levels_below: u32) -> u8 {
 
 fn tree_child(parent: &[u8; 16], grandparent: &[u8; 16], branch: u8) -> Zeroizing<[u8; 16]> {
     let key = Tdes2Key::from_bytes(parent);
-    let (left, right) = halves(grandparent);
+    let [left, right] = halves(grandparent);
     let mut child = Zeroizing::new([0; 16]);
     let (child_left, child_right) = child.split_at_mut(8);
-    child_left.copy_from_slice(&key.encrypt_block(xor8(left, [0, 0, 0, 0, 0, 0, 0, branch])));
-    child_right.copy_from_slice(&key.encrypt_block(xor8(right, [0, 0, 0, 0, 0, 0, 0, branch ^ 0xF0])));
+    child_left.copy_from_slice(&key.encrypt_block(xor8(*left, [0, 0, 0, 0, 0, 0, 0, branch])));
+    child_right.copy_from_slice(&key.encrypt_block(xor8(*right, [0, 0, 0, 0, 0, 0, 0, branch ^ 0xF0])));
     child
-}
-
-fn halves(bytes: &[u8; 16]) -> ([u8; 8], [u8; 8]) {
-    let (left, right) = bytes
-        .split_first_chunk::<8>()
-        .expect("16 bytes have a first half");
-    (*left, right.try_into().expect("16 bytes have a second half"))
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use cmac::{Cmac, KeyInit, Mac};
 use des::cipher::{BlockCipherDecrypt, BlockCipherEncrypt};
 use des::{Des, TdesEde2};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// A double-length TDES key (16 bytes, keying option 2) whose two DES schedules are expanded once.
 ///
@@ -21,9 +21,12 @@ use zeroize::{Zeroize, Zeroizing};
 /// assert_eq!(key.kcv(), [0x08, 0xD7, 0xB4]);
 /// assert_eq!(key.decrypt_block(key.encrypt_block(*b"8 bytes.")), *b"8 bytes.");
 /// ```
+#[derive(ZeroizeOnDrop)]
 pub struct Tdes2Key {
     bytes: [u8; 16],
+    #[zeroize(skip)] // wipes itself
     left: Des,
+    #[zeroize(skip)]
     right: Des,
 }
 
@@ -181,17 +184,30 @@ pub(crate) fn xor8(a: [u8; 8], b: [u8; 8]) -> [u8; 8] {
     (u64::from_ne_bytes(a) ^ u64::from_ne_bytes(b)).to_ne_bytes()
 }
 
-/// Derived keys leave no copy of their bytes behind.
-impl From<Zeroizing<[u8; 16]>> for Tdes2Key {
-    fn from(bytes: Zeroizing<[u8; 16]>) -> Self {
-        Self::from_bytes(&bytes)
-    }
+/// Both halves of 16 bytes, where they lie.
+pub(crate) fn halves(bytes: &[u8; 16]) -> [&[u8; 8]; 2] {
+    let (left, right) = bytes.split_first_chunk().expect("16 bytes have a first half");
+    [left, right.try_into().expect("16 bytes have a second half")]
 }
 
-impl Drop for Tdes2Key {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
+/// A key of two halves, which are wiped.
+pub(crate) fn joined(left: Zeroizing<[u8; 8]>, right: Zeroizing<[u8; 8]>) -> Tdes2Key {
+    Tdes2Key::from_bytes(&joined_bytes(&left, &right))
+}
+
+/// As [`joined`], with odd parity.
+pub(crate) fn joined_with_odd_parity(left: Zeroizing<[u8; 8]>, right: Zeroizing<[u8; 8]>) -> Tdes2Key {
+    let mut bytes = joined_bytes(&left, &right);
+    set_odd_parity(bytes.as_mut());
+    Tdes2Key::from_bytes(&bytes)
+}
+
+fn joined_bytes(left: &[u8; 8], right: &[u8; 8]) -> Zeroizing<[u8; 16]> {
+    let mut bytes = Zeroizing::new([0; 16]);
+    for (to, from) in bytes.iter_mut().zip(left.iter().chain(right)) {
+        *to = *from;
     }
+    bytes
 }
 
 impl fmt::Debug for Tdes2Key {

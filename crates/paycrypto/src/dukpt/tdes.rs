@@ -4,7 +4,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::tdes_key::{Tdes2Key, xor8};
+use crate::tdes_key::{Tdes2Key, halves, joined, xor8};
 use des::Des;
 use des::cipher::{BlockCipherEncrypt, KeyInit};
 
@@ -56,48 +56,31 @@ pub fn pin_key(base_key: &Tdes2Key, ksn: Ksn) -> Option<Tdes2Key> {
         register |= bit;
         key = next_key(&key, register.to_be_bytes());
     }
-    let (left, right) = key;
-    Some(joined(xor8(*left, PIN_VARIANT), xor8(*right, PIN_VARIANT)))
+    let [left, right] = key.map(|half| Zeroizing::new(xor8(*half, PIN_VARIANT)));
+    Some(joined(left, right))
 }
 
-type Halves = (Zeroizing<[u8; 8]>, Zeroizing<[u8; 8]>);
+type Halves = [Zeroizing<[u8; 8]>; 2];
 
 /// The key loaded into the terminal: TDES of the leftmost 8 bytes of the serial number, counter zeroed, under the base key and
 /// under its variant.
 fn initial_key(base_key: &Tdes2Key, first: u8, second: u8, rest: u64) -> Halves {
     let [a, b, c, d, e, f, _, _] = rest.to_be_bytes();
     let data = [first, second, a, b, c, d, e, f];
-    let (left, right) = base_key
-        .expose_bytes()
-        .split_first_chunk::<8>()
-        .expect("16 bytes have a first half");
-    let right = right.try_into().expect("16 bytes have a second half");
-    let variant = joined(xor8(*left, DERIVATION_VARIANT), xor8(right, DERIVATION_VARIANT));
-    (
-        Zeroizing::new(base_key.encrypt_block(data)),
-        Zeroizing::new(variant.encrypt_block(data)),
-    )
+    let [left, right] =
+        halves(base_key.expose_bytes()).map(|half| Zeroizing::new(xor8(*half, DERIVATION_VARIANT)));
+    let variant = joined(left, right);
+    [base_key, &variant].map(|key| Zeroizing::new(key.encrypt_block(data)))
 }
 
 /// One step of the non-reversible key generation process.
-fn next_key((left, right): &Halves, register: [u8; 8]) -> Halves {
-    let step = |left: [u8; 8], right: [u8; 8]| {
-        let mut block = xor8(register, right).into();
-        Des::new(&left.into()).encrypt_block(&mut block);
-        Zeroizing::new(xor8(block.into(), right))
+fn next_key([left, right]: &Halves, register: [u8; 8]) -> Halves {
+    let step = |left: &[u8; 8], right: &[u8; 8]| {
+        let mut block = xor8(register, *right).into();
+        Des::new(left.into()).encrypt_block(&mut block);
+        Zeroizing::new(xor8(block.into(), *right))
     };
-    let new_right = step(**left, **right);
-    let new_left = step(
-        xor8(**left, DERIVATION_VARIANT),
-        xor8(**right, DERIVATION_VARIANT),
-    );
-    (new_left, new_right)
-}
-
-fn joined(left: [u8; 8], right: [u8; 8]) -> Tdes2Key {
-    let mut bytes = Zeroizing::new([0; 16]);
-    for (to, from) in bytes.iter_mut().zip(left.into_iter().chain(right)) {
-        *to = from;
-    }
-    Tdes2Key::from_bytes(&bytes)
+    let [left_variant, right_variant] =
+        [left, right].map(|half| Zeroizing::new(xor8(**half, DERIVATION_VARIANT)));
+    [step(&left_variant, &right_variant), step(left, right)]
 }

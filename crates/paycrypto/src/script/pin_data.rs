@@ -72,8 +72,8 @@ pub(super) fn encipher(layout: PinChangeLayout, key: &EmvKey, block: &ClearBlock
         // One block in CBC with a zero IV.
         (PinChangeLayout::Ccd, EmvKey::Aes(key)) => {
             let [p, q, r, s, t, u, v, w] = PADDING;
-            let padded = [a, b, c, d, e, f, g, last, p, q, r, s, t, u, v, w];
-            key.encrypt_block(padded).to_vec()
+            let padded = Zeroizing::new([a, b, c, d, e, f, g, last, p, q, r, s, t, u, v, w]);
+            key.encrypt_block(*padded).to_vec()
         }
     }
 }

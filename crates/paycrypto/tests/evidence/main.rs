@@ -17,5 +17,6 @@ mod key_blocks;
 mod oracle;
 mod pin_blocks;
 mod pin_verification;
+mod secrets;
 mod translation;
 mod vector_file;
