@@ -115,19 +115,19 @@ pub struct EntryMode {
 /// How a card was read, digits 1 and 2 of DE22 in 1987 (tag 9F39 has the same coding in BCD), character 7 in 1993.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CardEntry {
-    /// `01`: keyed by hand.
+    /// `01`, and `06`: keyed by hand.
     Manual,
-    /// `05`: contact chip.
+    /// `05`; `51` with a PIN at a cash machine; `95` with card verification data that may be wrong: contact chip.
     ContactChip,
-    /// `07`: contactless chip.
+    /// `07`; `71` with a PIN at a cash machine: contactless chip.
     ContactlessChip,
     /// `10`: electronic commerce with a card on file.
     CardOnFile,
-    /// `81`: electronic commerce.
+    /// `81`; `09` with a cryptogram: electronic commerce.
     Ecommerce,
-    /// `80`: magnetic stripe after the chip failed.
+    /// `80`: magnetic stripe after the chip failed; `79`: keyed by hand after chip and stripe failed.
     Fallback,
-    /// `90`: magnetic stripe.
+    /// `90`; `02` without the whole of its data: magnetic stripe.
     MagneticStripe,
     /// `91`: contactless with magnetic stripe data.
     ContactlessMagneticStripe,
@@ -145,8 +145,8 @@ impl EntryMode {
     /// | 4 | Visa: the same, then a filler that is not looked at |
     /// | 12 | 1993, point of service data code: character 7 card data input mode, 12 PIN capture capability |
     ///
-    /// Input modes of 1993: ISO 8583:1993 has 1, 2, 5 and 6; the letters and 7 are Mastercard's, as processors publish them. It
-    /// has none for a fallback: such an entry is read as a magnetic stripe.
+    /// Input modes of 1993: ISO 8583:1993 has 1, 2, 5 and 6; the letters and 7 are Mastercard's, as processors publish them. A
+    /// fallback is a stripe (2, B) at a terminal that reads chips (character 1 is 5).
     pub fn parse(field: &[u8]) -> Option<Self> {
         match *field {
             [first, second, pin_capability] | [first, second, pin_capability, b'0'..=b'9'] => {
@@ -155,9 +155,9 @@ impl EntryMode {
                     pin_capability,
                 })
             }
-            [_, _, _, _, _, _, input_mode, _, _, _, _, pin_capture] => {
+            [capability, _, _, _, _, _, input_mode, _, _, _, _, pin_capture] => {
                 field.iter().all(u8::is_ascii_alphanumeric).then_some(Self {
-                    card: CardEntry::of_1993(input_mode),
+                    card: CardEntry::of_1993(capability, input_mode),
                     pin_capability: match pin_capture {
                         b'0' => b'2',
                         b'4'..=b'9' | b'A'..=b'C' => b'1',
@@ -186,30 +186,50 @@ impl EntryMode {
         match len {
             3 => Some(self.digits().to_vec()),
             4 => Some([&self.digits()[..], b"0"].concat()),
-            12 => Some([&b"000000"[..], &[self.card.input_mode()], b"0000", &[pin_capture]].concat()),
+            12 => {
+                let capability = match self.card {
+                    CardEntry::Fallback => CAPABILITY_5_CHIP,
+                    _ => b'0',
+                };
+                let input_mode = self.card.input_mode();
+                Some(
+                    [
+                        &[capability],
+                        &b"00000"[..],
+                        &[input_mode],
+                        b"0000",
+                        &[pin_capture],
+                    ]
+                    .concat(),
+                )
+            }
             _ => None,
         }
     }
 }
 
+/// Character 1 in 1993: the terminal reads chips.
+const CAPABILITY_5_CHIP: u8 = b'5';
+
 impl CardEntry {
     fn of_1987(digits: [u8; 2]) -> Self {
         match &digits {
-            b"01" => Self::Manual,
-            b"05" => Self::ContactChip,
-            b"07" => Self::ContactlessChip,
+            b"01" | b"06" => Self::Manual,
+            b"05" | b"51" | b"95" => Self::ContactChip,
+            b"07" | b"71" => Self::ContactlessChip,
             b"10" => Self::CardOnFile,
-            b"81" => Self::Ecommerce,
-            b"80" => Self::Fallback,
-            b"90" => Self::MagneticStripe,
+            b"09" | b"81" => Self::Ecommerce,
+            b"79" | b"80" => Self::Fallback,
+            b"02" | b"90" => Self::MagneticStripe,
             b"91" => Self::ContactlessMagneticStripe,
             &other => Self::Other(other),
         }
     }
 
-    fn of_1993(input_mode: u8) -> Self {
+    fn of_1993(capability: u8, input_mode: u8) -> Self {
         match input_mode {
             b'1' | b'6' => Self::Manual,
+            b'2' | b'B' if capability == CAPABILITY_5_CHIP => Self::Fallback,
             b'2' | b'B' => Self::MagneticStripe,
             b'5' | b'C' | b'F' => Self::ContactChip,
             b'7' => Self::CardOnFile,

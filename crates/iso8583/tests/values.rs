@@ -201,7 +201,7 @@ fn processing_codes_and_entry_modes_are_read_and_written() {
         (b"812", CardEntry::Ecommerce),
         (b"901", CardEntry::MagneticStripe),
         (b"911", CardEntry::ContactlessMagneticStripe),
-        (b"021", CardEntry::Other(*b"02")),
+        (b"031", CardEntry::Other(*b"03")),
     ];
     for (field, card) in modes {
         let mode = EntryMode::parse(field).unwrap();
@@ -213,6 +213,18 @@ fn processing_codes_and_entry_modes_are_read_and_written() {
             }
         );
         assert_eq!(&mode.digits(), field);
+    }
+    let same = [
+        (b"021", b"901"),
+        (b"061", b"011"),
+        (b"091", b"811"),
+        (b"511", b"051"),
+        (b"711", b"071"),
+        (b"791", b"801"),
+        (b"951", b"051"),
+    ];
+    for (other, usual) in same {
+        assert_eq!(EntryMode::parse(other), EntryMode::parse(usual));
     }
     assert_eq!(EntryMode::parse(b"05"), None);
     assert_eq!(EntryMode::parse(b"05x"), None);
@@ -238,12 +250,19 @@ fn entry_modes_of_visa_and_1993_say_the_same() {
         (b'3', b'D', CardEntry::Other(*b" 3"), b'0'),
     ];
     for (input_mode, pin_capture, card, pin_capability) in modes {
-        let field = [&b"510101"[..], &[input_mode], b"1330", &[pin_capture]].concat();
+        let field = [&b"210101"[..], &[input_mode], b"1330", &[pin_capture]].concat();
         let mode = EntryMode::parse(&field).unwrap();
         assert_eq!(mode, EntryMode { card, pin_capability });
         let written = mode.field(12).unwrap();
         assert_eq!(EntryMode::parse(&written), Some(mode));
     }
+    let fallback = EntryMode::parse(b"510101213304").unwrap();
+    assert_eq!(
+        fallback.card,
+        CardEntry::Fallback,
+        "a stripe where chips are read"
+    );
+    assert_eq!(EntryMode::parse(&fallback.field(12).unwrap()), Some(fallback));
     assert_eq!(EntryMode::parse(b"51010151330 "), None);
     assert_eq!(EntryMode::parse(b"5101015133"), None);
     assert_eq!(visa.field(5), None);

@@ -196,9 +196,9 @@ fn card_entry(entry: values::CardEntry) -> CardEntry {
         values::CardEntry::MagneticStripe | values::CardEntry::ContactlessMagneticStripe => {
             CardEntry::MagneticStripe
         }
-        values::CardEntry::Manual
-        | values::CardEntry::CardOnFile
-        | values::CardEntry::Ecommerce
-        | values::CardEntry::Other(_) => CardEntry::NotPresent,
+        values::CardEntry::Manual | values::CardEntry::CardOnFile | values::CardEntry::Ecommerce => {
+            CardEntry::NotPresent
+        }
+        values::CardEntry::Other(_) => CardEntry::Unknown,
     }
 }
