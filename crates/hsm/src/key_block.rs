@@ -13,7 +13,7 @@ use data_encoding::{HEXLOWER, HEXUPPER_PERMISSIVE};
 use paycrypto::aes_key::AesKey;
 use paycrypto::emv_key::EmvKey;
 use paycrypto::tr31::header::{
-    Algorithm as WrappedAlgorithm, Exportability, Header, KeyBlockVersion, OptionalBlock,
+    Algorithm as WrappedAlgorithm, Exportability, Header, KeyBlockVersion, KeyContext, OptionalBlock,
 };
 use paycrypto::tr31::{Kbpk, UnwrappedKey, padding_len, unwrap, wrap};
 use sha2::{Digest, Sha256};
@@ -175,8 +175,8 @@ pub(crate) fn for_personalisation(
 /// A key from another party: its material, and whether it may leave again.
 ///
 /// Refuses with [`HsmRefusal::KeyBlock`] a block that isn't authentic under this key, or carries a key of another length
-/// or strength; with [`HsmRefusal::KeyUsage`] another usage, algorithm or mode, and every block for a purpose that takes
-/// no key from outside; with [`HsmRefusal::KeyCheckValue`] check values in the block that aren't the keys'.
+/// or strength; with [`HsmRefusal::KeyUsage`] another usage, algorithm or mode, a block that is for storage only, and every
+/// block for a purpose that takes no key from outside; with [`HsmRefusal::KeyCheckValue`] check values in the block that aren't the keys'.
 pub(crate) fn from_exchange(
     key_exchange_key: &AesKey,
     purpose: KeyPurpose,
@@ -186,6 +186,7 @@ pub(crate) fn from_exchange(
     let UnwrappedKey { header: found, key } = unwrapped;
     let wanted = header(purpose, false);
     let fits = found.usage == wanted.usage
+        && found.key_context != KeyContext::Storage
         && found.algorithm == wanted.algorithm
         && key_purpose::modes_taken_in(purpose).contains(&found.mode_of_use);
     if !fits {
@@ -247,6 +248,7 @@ fn header(purpose: KeyPurpose, exportable: bool) -> Header {
             true => Exportability::Exportable,
             false => Exportability::NonExportable,
         },
+        key_context: KeyContext::OfWrappingKey,
         optional_blocks: Vec::new(),
     }
 }

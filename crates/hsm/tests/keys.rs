@@ -15,7 +15,9 @@ use paycrypto::icc_keys::{IccKeyOption, IssuerKey, icc_master_key};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, decipher_tdes};
 use paycrypto::tdes_key::Tdes2Key;
-use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse};
+use paycrypto::tr31::header::{
+    Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse,
+};
 use paycrypto::tr31::{Kbpk, unwrap};
 use support::{IMK_AC, NOW, PAN, World, ZPK_TDES, card, iso0, kek, key_block, key_block_with, name};
 use tempfile::TempDir;
@@ -284,6 +286,7 @@ async fn an_imported_block_must_fit_its_purpose_in_every_field() {
         mode_of_use: ModeOfUse::EncryptDecrypt,
         key_version: *b"00",
         exportability: Exportability::NonExportable,
+        key_context: KeyContext::OfWrappingKey,
         optional_blocks: Vec::new(),
     };
     let mut single_des = ZPK_TDES;

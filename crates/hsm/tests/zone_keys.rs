@@ -14,7 +14,7 @@ use paycrypto::aes_key::AesKey;
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, encipher_tdes, iso4};
 use paycrypto::tdes_key::Tdes2Key;
-use paycrypto::tr31::header::{Header, ModeOfUse, OptionalBlock};
+use paycrypto::tr31::header::{Header, KeyContext, ModeOfUse, OptionalBlock};
 use support::{
     NOW, PAN, World, ZPK_AES, ZPK_TDES, header, import, iso0, iso4 as iso4_pin, kek, key_block,
     key_block_with, name,
@@ -418,6 +418,11 @@ async fn a_replacement_that_does_not_fit_is_refused_by_name_and_changes_nothing(
         (
             "zpk-tdes",
             with(|header| header.mode_of_use = ModeOfUse::DeriveKeys),
+            HsmRefusal::KeyUsage,
+        ),
+        (
+            "zpk-tdes",
+            with(|header| header.key_context = KeyContext::Storage),
             HsmRefusal::KeyUsage,
         ),
         (

@@ -100,7 +100,7 @@ pub fn padding_len(version: KeyBlockVersion, key_len_bytes: usize) -> usize {
 ///
 /// ```
 /// use paycrypto::aes_key::AesKey;
-/// use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse};
+/// use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse};
 /// use paycrypto::tr31::{Kbpk, unwrap, wrap};
 ///
 /// let kbpk = AesKey::from_bytes(&[0x42; 32]).unwrap();
@@ -111,6 +111,7 @@ pub fn padding_len(version: KeyBlockVersion, key_len_bytes: usize) -> usize {
 ///     mode_of_use: ModeOfUse::EncryptDecrypt,
 ///     key_version: *b"00",
 ///     exportability: Exportability::NonExportable,
+///     key_context: KeyContext::OfWrappingKey,
 ///     optional_blocks: Vec::new(),
 /// };
 /// let block = wrap(Kbpk::Aes(&kbpk), &header, &[0x17; 16], &[0x99; 14]).unwrap();

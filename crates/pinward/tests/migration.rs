@@ -39,7 +39,7 @@ use paycrypto::{
     tdes_key::Tdes2Key,
     tr31::{
         Kbpk,
-        header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse},
+        header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse},
         padding_len, wrap,
     },
 };
@@ -132,6 +132,7 @@ impl Move {
             mode_of_use,
             key_version: *b"00",
             exportability: Exportability::Exportable,
+            key_context: KeyContext::OfWrappingKey,
             optional_blocks: Vec::new(),
         };
         let padding = vec![0x5A; padding_len(KeyBlockVersion::D, key.len())];

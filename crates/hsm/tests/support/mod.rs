@@ -27,7 +27,7 @@ use paycrypto::icc_keys::{IccKeyOption, IssuerKey, icc_master_key};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, encipher_tdes, iso4};
 use paycrypto::tdes_key::Tdes2Key;
-use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse};
+use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse};
 use paycrypto::tr31::{Kbpk, padding_len, wrap};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -142,6 +142,7 @@ pub(crate) fn header(purpose: KeyPurpose) -> Header {
         mode_of_use,
         key_version: *b"00",
         exportability: Exportability::Exportable,
+        key_context: KeyContext::OfWrappingKey,
         optional_blocks: Vec::new(),
     }
 }
@@ -346,6 +347,10 @@ pub(crate) fn changed_state(first: SealedPin, second: SealedPin) -> CardState {
         attempts_max: 5,
         expires_after_ms: 1_000,
         unblock_by_csu: false,
+        csu_tries: 3,
+        pin_change_bit: false,
+        with_current_pin: false,
+        contact_by_field_22: false,
     };
     state.set_pin(second, 3, &rules, Timestamp(0));
     assert!(matches!(

@@ -44,7 +44,7 @@ use paycrypto::{
     tdes_key::Tdes2Key,
     tr31::{
         Kbpk,
-        header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse},
+        header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse},
         padding_len, wrap,
     },
 };
@@ -566,6 +566,7 @@ fn key_block(key: &[u8; 16], usage: [u8; 2], mode_of_use: ModeOfUse, algorithm: 
         mode_of_use,
         key_version: *b"00",
         exportability: Exportability::Exportable,
+        key_context: KeyContext::OfWrappingKey,
         optional_blocks: Vec::new(),
     };
     let padding = vec![0x5A; padding_len(KeyBlockVersion::D, key.len())];

@@ -10,7 +10,8 @@
 //! | 2 | key version number |
 //! | 1 | exportability |
 //! | 2 | number of optional blocks, decimal |
-//! | 2 | reserved, `00` |
+//! | 1 | key context |
+//! | 1 | reserved, `0` |
 
 use std::fmt::Write;
 
@@ -35,21 +36,47 @@ pub struct Header {
     pub key_version: [u8; 2],
     /// Whether the key may leave again.
     pub exportability: Exportability,
+    /// Whether the block may be stored, exchanged or both.
+    pub key_context: KeyContext,
     /// In order; the padding block `PB` isn't among them.
     pub optional_blocks: Vec<OptionalBlock>,
 }
 
-/// Key block version id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyBlockVersion {
+/// Makes an enum of what one character says, and both ways between them.
+macro_rules! coded {
+    ($(#[$doc:meta])* $name:ident, $($(#[$says:meta])* $variant:ident = $code:literal,)+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$says])* #[doc = concat!(" Code `", $code, "`.")] $variant,)+
+        }
+
+        impl $name {
+            fn code(self) -> char {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            fn of_code(code: u8) -> Option<Self> {
+                match char::from(code) {
+                    $($code => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+coded! {
+    /// Key block version id.
+    KeyBlockVersion,
     /// Key variant binding, TDES, of 2005.
-    A,
+    A = 'A',
     /// Key derivation binding, TDES.
-    B,
+    B = 'B',
     /// Key variant binding, TDES, of 2010.
-    C,
+    C = 'C',
     /// Key derivation binding, AES.
-    D,
+    D = 'D',
 }
 
 impl KeyBlockVersion {
@@ -68,21 +95,6 @@ impl KeyBlockVersion {
             Self::B => 8,
             Self::D => 16,
         }
-    }
-
-    fn code(self) -> u8 {
-        match self {
-            Self::A => b'A',
-            Self::B => b'B',
-            Self::C => b'C',
-            Self::D => b'D',
-        }
-    }
-
-    fn of_code(code: u8) -> Option<Self> {
-        [Self::A, Self::B, Self::C, Self::D]
-            .into_iter()
-            .find(|version| version.code() == code)
     }
 }
 
@@ -142,123 +154,72 @@ impl std::fmt::Debug for KeyUsage {
     }
 }
 
-/// Algorithm of the wrapped key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Algorithm {
-    Aes,
-    Dea,
-    EllipticCurve,
-    Hmac,
-    Rsa,
-    Dsa,
-    Tdea,
+coded! {
+    /// Algorithm of the wrapped key.
+    Algorithm,
+    /// AES.
+    Aes = 'A',
+    /// Single DES.
+    Dea = 'D',
+    /// Elliptic curves.
+    EllipticCurve = 'E',
+    /// HMAC.
+    Hmac = 'H',
+    /// RSA.
+    Rsa = 'R',
+    /// DSA.
+    Dsa = 'S',
+    /// TDES.
+    Tdea = 'T',
 }
 
-impl Algorithm {
-    const ALL: [Self; 7] = [
-        Self::Aes,
-        Self::Dea,
-        Self::EllipticCurve,
-        Self::Hmac,
-        Self::Rsa,
-        Self::Dsa,
-        Self::Tdea,
-    ];
-
-    fn code(self) -> u8 {
-        match self {
-            Self::Aes => b'A',
-            Self::Dea => b'D',
-            Self::EllipticCurve => b'E',
-            Self::Hmac => b'H',
-            Self::Rsa => b'R',
-            Self::Dsa => b'S',
-            Self::Tdea => b'T',
-        }
-    }
+coded! {
+    /// What may be done with the wrapped key.
+    ModeOfUse,
+    /// Encrypt and decrypt, wrap and unwrap.
+    EncryptDecrypt = 'B',
+    /// Generate and verify.
+    GenerateVerify = 'C',
+    /// Decrypt or unwrap only.
+    DecryptOnly = 'D',
+    /// Encrypt or wrap only.
+    EncryptOnly = 'E',
+    /// Generate only.
+    GenerateOnly = 'G',
+    /// No special restriction.
+    Unrestricted = 'N',
+    /// Sign only.
+    SignOnly = 'S',
+    /// Sign and decrypt.
+    SignDecrypt = 'T',
+    /// Verify only.
+    VerifyOnly = 'V',
+    /// Derive other keys.
+    DeriveKeys = 'X',
+    /// Create key variants.
+    CreateVariants = 'Y',
 }
 
-/// What may be done with the wrapped key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModeOfUse {
-    /// `B`: encrypt and decrypt, wrap and unwrap.
-    EncryptDecrypt,
-    /// `C`: generate and verify.
-    GenerateVerify,
-    /// `D`: decrypt or unwrap only.
-    DecryptOnly,
-    /// `E`: encrypt or wrap only.
-    EncryptOnly,
-    /// `G`: generate only.
-    GenerateOnly,
-    /// `N`: no special restriction.
-    Unrestricted,
-    /// `S`: sign only.
-    SignOnly,
-    /// `T`: sign and decrypt.
-    SignDecrypt,
-    /// `V`: verify only.
-    VerifyOnly,
-    /// `X`: derive other keys.
-    DeriveKeys,
-    /// `Y`: create key variants.
-    CreateVariants,
+coded! {
+    /// Whether the wrapped key may be exported again.
+    Exportability,
+    /// Under a trusted key, in a key block.
+    Exportable = 'E',
+    /// Not at all.
+    NonExportable = 'N',
+    /// Under any key encryption key; sensitive.
+    Sensitive = 'S',
 }
 
-impl ModeOfUse {
-    const ALL: [Self; 11] = [
-        Self::EncryptDecrypt,
-        Self::GenerateVerify,
-        Self::DecryptOnly,
-        Self::EncryptOnly,
-        Self::GenerateOnly,
-        Self::Unrestricted,
-        Self::SignOnly,
-        Self::SignDecrypt,
-        Self::VerifyOnly,
-        Self::DeriveKeys,
-        Self::CreateVariants,
-    ];
-
-    fn code(self) -> u8 {
-        match self {
-            Self::EncryptDecrypt => b'B',
-            Self::GenerateVerify => b'C',
-            Self::DecryptOnly => b'D',
-            Self::EncryptOnly => b'E',
-            Self::GenerateOnly => b'G',
-            Self::Unrestricted => b'N',
-            Self::SignOnly => b'S',
-            Self::SignDecrypt => b'T',
-            Self::VerifyOnly => b'V',
-            Self::DeriveKeys => b'X',
-            Self::CreateVariants => b'Y',
-        }
-    }
-}
-
-/// Whether the wrapped key may be exported again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exportability {
-    /// `E`: under a trusted key, in a key block.
-    Exportable,
-    /// `N`: not at all.
-    NonExportable,
-    /// `S`: under any key encryption key; sensitive.
-    Sensitive,
-}
-
-impl Exportability {
-    const ALL: [Self; 3] = [Self::Exportable, Self::NonExportable, Self::Sensitive];
-
-    fn code(self) -> u8 {
-        match self {
-            Self::Exportable => b'E',
-            Self::NonExportable => b'N',
-            Self::Sensitive => b'S',
-        }
-    }
+coded! {
+    /// Where the key block may be. ANSI X9.143:2022 brought it; TR 31:2018 has a reserved `0` there.
+    KeyContext,
+    /// As the wrapping key says.
+    OfWrappingKey = '0',
+    /// In storage only.
+    Storage = '1',
+    /// In exchange only.
+    Exchange = '2',
 }
 
 /// One optional block: two-character id, length, data. Data of more than 251 characters (the extended length) isn't taken.
@@ -317,11 +278,12 @@ impl Header {
         let [usage_1, usage_2] = self.usage.0.map(char::from);
         let [version_1, version_2] = self.key_version.map(char::from);
         Some(format!(
-            "{}{len:04}{usage_1}{usage_2}{}{}{version_1}{version_2}{}{count:02}00{optional}",
-            char::from(self.version.code()),
-            char::from(self.algorithm.code()),
-            char::from(self.mode_of_use.code()),
-            char::from(self.exportability.code()),
+            "{}{len:04}{usage_1}{usage_2}{}{}{version_1}{version_2}{}{count:02}{}0{optional}",
+            self.version.code(),
+            self.algorithm.code(),
+            self.mode_of_use.code(),
+            self.exportability.code(),
+            self.key_context.code(),
         ))
     }
 
@@ -353,7 +315,7 @@ impl Header {
             export,
             _,
             _,
-            b'0',
+            context,
             b'0',
         ] = *fixed
         else {
@@ -362,14 +324,11 @@ impl Header {
         Some(Self {
             version: KeyBlockVersion::of_code(version)?,
             usage: KeyUsage::from_code([u1, u2])?,
-            algorithm: Algorithm::ALL
-                .into_iter()
-                .find(|known| known.code() == algorithm)?,
-            mode_of_use: ModeOfUse::ALL.into_iter().find(|known| known.code() == mode)?,
+            algorithm: Algorithm::of_code(algorithm)?,
+            mode_of_use: ModeOfUse::of_code(mode)?,
             key_version: [k1, k2],
-            exportability: Exportability::ALL
-                .into_iter()
-                .find(|known| known.code() == export)?,
+            exportability: Exportability::of_code(export)?,
+            key_context: KeyContext::of_code(context)?,
             optional_blocks: Vec::new(),
         })
     }

@@ -3,7 +3,7 @@
 use paycrypto::aes_key::AesKey;
 use paycrypto::tdes_key::Tdes2Key;
 use paycrypto::tr31::header::{
-    Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse, OptionalBlock,
+    Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse, OptionalBlock,
 };
 use paycrypto::tr31::{Kbpk, KeyBlockError, WrapError, padding_len, unwrap, wrap};
 
@@ -76,6 +76,7 @@ fn header(version: KeyBlockVersion, optional_blocks: Vec<OptionalBlock>) -> Head
         mode_of_use: ModeOfUse::GenerateVerify,
         key_version: *b"07",
         exportability: Exportability::NonExportable,
+        key_context: KeyContext::OfWrappingKey,
         optional_blocks,
     }
 }
@@ -115,6 +116,26 @@ fn wrapped_keys_come_back_with_their_header_in_every_version() {
             }
         }
     }
+}
+
+#[test]
+fn a_block_says_whether_it_is_for_storage_or_exchange() {
+    let kbpk = AesKey::from_bytes(&[0x42; 16]).unwrap();
+    for (key_context, characters) in [
+        (KeyContext::OfWrappingKey, "00"),
+        (KeyContext::Storage, "10"),
+        (KeyContext::Exchange, "20"),
+    ] {
+        let header = Header {
+            key_context,
+            ..header(KeyBlockVersion::D, Vec::new())
+        };
+        let block = wrap(Kbpk::Aes(&kbpk), &header, &[0x17; 16], &[0x99; 14]).unwrap();
+        assert_eq!(&block[14..16], characters);
+        assert_eq!(unwrap(Kbpk::Aes(&kbpk), &block).unwrap().header, header);
+    }
+    assert!(Header::from_fixed_part("D0112P0AE00E0030").is_none());
+    assert!(Header::from_fixed_part("D0112P0AE00E0001").is_none());
 }
 
 #[test]

@@ -10,7 +10,9 @@ use paycrypto::icc_keys::{CardKeys, IssuerKey, IssuerKeys};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{ClearBlock, TdesFormat, decipher_tdes, encipher_tdes, iso4};
 use paycrypto::tdes_key::Tdes2Key;
-use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse};
+use paycrypto::tr31::header::{
+    Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse,
+};
 use paycrypto::tr31::{Kbpk, UnwrappedKey, unwrap, wrap};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -66,6 +68,7 @@ fn no_key_pin_or_account_is_in_what_is_printed() {
         mode_of_use: ModeOfUse::EncryptDecrypt,
         key_version: *b"00",
         exportability: Exportability::NonExportable,
+        key_context: KeyContext::OfWrappingKey,
         optional_blocks: Vec::new(),
     };
     let block = wrap(Kbpk::Aes(&aes), &header, tdes.expose_bytes(), &[9; 14]).unwrap();

@@ -8,7 +8,9 @@ use paycrypto::aes_key::AesKey;
 use paycrypto::cvn::Cvn;
 use paycrypto::pinblock::{TdesFormat, encipher_tdes};
 use paycrypto::tdes_key::Tdes2Key;
-use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyUsage, ModeOfUse};
+use paycrypto::tr31::header::{
+    Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse,
+};
 use paycrypto::tr31::{Kbpk, padding_len, wrap};
 use serde_json::{Value, json};
 use sim::acquirer::{Acquirer, AcquirerError};
@@ -29,6 +31,7 @@ fn block(kek: &AesKey, usage: KeyUsage, key: &[u8]) -> String {
         mode_of_use: ModeOfUse::Unrestricted,
         key_version: *b"00",
         exportability: Exportability::Exportable,
+        key_context: KeyContext::OfWrappingKey,
         optional_blocks: Vec::new(),
     };
     let padding = vec![0x5A; padding_len(KeyBlockVersion::D, 16)];
@@ -147,6 +150,7 @@ fn the_bureau_makes_a_certified_card_of_the_profile_that_the_export_names() {
             mode_of_use: ModeOfUse::Unrestricted,
             key_version: *b"00",
             exportability: Exportability::Exportable,
+            key_context: KeyContext::OfWrappingKey,
             optional_blocks: Vec::new(),
         };
         let padding = vec![0x5A; padding_len(KeyBlockVersion::D, 16)];
