@@ -5,11 +5,12 @@
 mod support;
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::thread;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hsm::{CheckRequest, PaymentHsm, RemoteHsm, ServeOptions, SoftwareHsm};
-use support::{NOW, PAN, World, card, cryptogram, equip, iso0, seal_pin};
+use support::{EmptyJournal, NOW, PAN, World, card, cryptogram, equip, iso0, seal_pin};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -50,7 +51,7 @@ fn bench(c: &mut Criterion) {
     };
     thread::spawn(move || hsm::serve(&options));
     let remote = loop {
-        match runtime.block_on(RemoteHsm::connect(&socket)) {
+        match runtime.block_on(RemoteHsm::connect_with(&socket, Arc::new(EmptyJournal))) {
             Ok(remote) => break remote,
             Err(_) => thread::yield_now(),
         }

@@ -47,7 +47,7 @@ impl OneTimeKey {
     pub(crate) fn generate() -> Result<Self, HsmFault> {
         PrivateKey::generate(&ECDH_P256)
             .and_then(Self::with_public)
-            .map_err(|_| HsmFault("no P-256 key could be made".into()))
+            .map_err(|_| HsmFault::NoAnswer("no P-256 key could be made".into()))
     }
 
     fn with_public(private: PrivateKey) -> Result<Self, Unspecified> {
@@ -113,7 +113,7 @@ impl IdentityKey {
     pub(crate) fn generate_scalar() -> Result<Zeroizing<Vec<u8>>, HsmFault> {
         let scalar = PrivateKey::generate(&ECDH_P256)
             .and_then(|key| AsBigEndian::<EcPrivateKeyBin<'_>>::as_be_bytes(&key))
-            .map_err(|_| HsmFault("no P-256 key could be made".into()))?;
+            .map_err(|_| HsmFault::NoAnswer("no P-256 key could be made".into()))?;
         Ok(Zeroizing::new(scalar.as_ref().to_vec()))
     }
 
@@ -143,7 +143,7 @@ impl IdentityKey {
         self.pair
             .sign(&SystemRandom::new(), message)
             .map(|signature| signature.as_ref().to_vec())
-            .map_err(|_| HsmFault("the envelope offer could not be signed".into()))
+            .map_err(|_| HsmFault::NoAnswer("the envelope offer could not be signed".into()))
     }
 }
 

@@ -247,7 +247,7 @@ fn read_component(path: &str) -> Result<Zeroizing<String>, HsmFault> {
             file.take(COMPONENT_FILE_LEN_MAX_BYTES)
                 .read_to_string(&mut content)
         })
-        .map_err(|cause| HsmFault(format!("can't read the component {path}: {cause}")))?;
+        .map_err(|cause| HsmFault::NoAnswer(format!("can't read the component {path}: {cause}")))?;
     Ok(content)
 }
 

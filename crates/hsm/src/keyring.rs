@@ -94,6 +94,10 @@ impl KeyRing {
         self.by_name.insert(key.name.clone(), key);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
     /// Every key, by name.
     pub(crate) fn infos(&self) -> Vec<KeyInfo> {
         let mut infos: Vec<_> = self.by_name.values().map(|key| key.info()).collect();

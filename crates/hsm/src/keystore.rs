@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `lmk` | 32 random bytes in hex, mode 0600: the key block protection key of all the others |
 //! | `NAME.key` | one key block, or two while its former value is read, and fingerprints of older ones; see `key_block` |
+//! | `history` | how far the desk's history has come; see `history` |
 //! | `lock` | locked while an HSM has the directory open |
 //!
 //! The master key lies beside what it protects: this keeps keys apart from backups of the blocks and detects edits, but
@@ -19,6 +20,7 @@ use data_encoding::HEXLOWER;
 use paycrypto::aes_key::AesKey;
 use zeroize::Zeroizing;
 
+use crate::history::History;
 use crate::key_material::{Fingerprint, HmacKey, KeyMaterial};
 use crate::keyring::{KeyRing, StoredKey};
 use crate::seam::{HsmError, HsmFault, HsmRefusal, KeyInfo, KeyName};
@@ -95,6 +97,12 @@ impl KeyStore {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The memory of the desk's history, beside the keys. While there is no key, the HSM is new and has seen nothing.
+    pub(crate) fn open_history(&self) -> Result<History, OpenError> {
+        let key = HmacKey::for_memory(&self.master_key);
+        History::open(&self.directory, key, self.ring().is_empty()).map_err(at(&self.directory))
+    }
+
     /// What is remembered of a value when it is gone.
     pub(crate) fn fingerprint(&self, material: &KeyMaterial) -> Fingerprint {
         material.fingerprint(&self.memory_key)
@@ -130,7 +138,7 @@ impl KeyStore {
         let block = key_block::for_store(&self.master_key, &key);
         let file = format!("{}.{KEY_FILE_EXTENSION}", key.name.0);
         write_whole(&self.directory, &file, block.as_bytes())
-            .map_err(|cause| HsmFault(format!("can't write the key {}: {cause}", key.name.0)))?;
+            .map_err(|cause| HsmFault::NoAnswer(format!("can't write the key {}: {cause}", key.name.0)))?;
         ring.insert(key);
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
         Ok(())

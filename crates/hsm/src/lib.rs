@@ -15,6 +15,7 @@ mod dice;
 mod ecdh;
 mod envelopes;
 mod harden;
+mod history;
 mod ibm3624;
 mod key_admin;
 mod key_block;

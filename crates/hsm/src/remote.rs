@@ -18,9 +18,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::seam::{
     CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, EnvelopeOffer, EnvelopeRequest,
-    HsmCard, HsmError, HsmFault, Ibm3624Rule, ImportPin, Item, KeyAdmin, KeyInfo, KeyName, KeyPurpose,
-    MessageToMac, MessageWithMac, PaymentHsm, PersonalisedCard, PinChange, RevealWhich, RevealedPin,
-    SealedEnvelope, StateMac, StateToSeal,
+    HistoryFault, HistoryMark, HistoryPoint, HsmCard, HsmError, HsmFault, Ibm3624Rule, ImportPin, Item,
+    Journal, JournalFault, JournalRecord, KeyAdmin, KeyInfo, KeyName, KeyPurpose, MessageToMac,
+    MessageWithMac, PaymentHsm, PersonalisedCard, PinChange, RevealWhich, RevealedPin, SealedEnvelope,
+    ShownHistory, StateMac, StateToSeal,
 };
 use crate::wire::{self, LENGTH_LEN_BYTES, Request};
 
@@ -33,25 +34,69 @@ const CALLS_QUEUED_MAX: usize = 1024;
 /// The writer doesn't gather more than this before it writes.
 const WRITE_GATHER_MAX_BYTES: usize = 256 * 1024;
 
+/// How often a history is shown anew, because the HSM was shown more in the same moment, before it is left at that.
+const SHOWS_MAX: usize = 5;
+
+/// By how much the journal may be ahead of the HSM's mark when a connection opens. A desk that runs shows it far more
+/// often, so more means that the HSM is not as it was.
+const AHEAD_MAX_MS: i64 = 60_000;
+
 /// A [`PaymentHsm`] and [`KeyAdmin`] that asks the HSM process at the other end of a Unix socket.
 ///
 /// Clones share the connection. When it is lost, the calls under way end in an [`HsmFault`] and the next call
 /// connects again. A call without an answer after 5 seconds ends in an [`HsmFault`].
+///
+/// Each connection begins with showing the HSM the desk's journal. Without one, and where the HSM refuses it, everything
+/// about cards ends in [`HsmFault::History`].
 #[derive(Clone)]
 pub struct RemoteHsm {
     socket: Arc<PathBuf>,
+    journal: Option<Arc<dyn Journal>>,
     link: Arc<tokio::sync::Mutex<Link>>,
 }
 
 impl RemoteHsm {
-    /// Connects to the HSM process that listens on `socket`. Needs a Tokio runtime.
+    /// Connects to the HSM process that listens on `socket`, without a journal: to look after keys. Needs a Tokio runtime.
     pub async fn connect(socket: impl AsRef<Path>) -> Result<Self, HsmFault> {
-        let socket = socket.as_ref().to_path_buf();
-        let link = Link::open(&socket).await?;
+        Self::open(socket.as_ref(), None).await
+    }
+
+    /// Connects for a desk that has this journal. Needs a Tokio runtime.
+    pub async fn connect_with(socket: impl AsRef<Path>, journal: Arc<dyn Journal>) -> Result<Self, HsmFault> {
+        Self::open(socket.as_ref(), Some(journal)).await
+    }
+
+    async fn open(socket: &Path, journal: Option<Arc<dyn Journal>>) -> Result<Self, HsmFault> {
+        let link = Link::open(socket, journal.as_deref()).await?;
         Ok(Self {
-            socket: Arc::new(socket),
+            socket: Arc::new(socket.to_path_buf()),
+            journal,
             link: Arc::new(tokio::sync::Mutex::new(link)),
         })
+    }
+
+    /// How far the desk's history has come as the HSM remembers it; `None` when it has forgotten.
+    pub async fn history_mark(&self) -> Result<Option<HistoryMark>, HsmFault> {
+        self.ask(Request::HistoryMark).await
+    }
+
+    /// Shows the journal as it is now, so that the HSM's mark moves on. The mark is durable a moment later.
+    ///
+    /// Ends in [`HsmFault::History`] when the HSM refuses it; from then on so does everything about cards, until the HSM is
+    /// shown the right one.
+    pub async fn show_history(&self) -> Result<(), HsmFault> {
+        let journal = self.journal.as_deref().ok_or(HistoryFault::NotShown)?;
+        within_time(async { self.link().await?.show(journal).await.map(|_| ()) }).await
+    }
+
+    /// Has the HSM begin a new generation with the journal as it is now, in the place of what it was `told` to remember.
+    /// For an operator who knows what was restored.
+    ///
+    /// Ends in [`HistoryFault::Moved`] when the mark isn't `told` any more.
+    pub async fn accept_history(&self, told: Option<HistoryMark>) -> Result<HistoryMark, HsmFault> {
+        let journal = self.journal.as_deref().ok_or(HistoryFault::NotShown)?;
+        let newest = newest(journal).await?;
+        self.ask(Request::AcceptHistory(told, newest.point)).await
     }
 
     /// One call: its answer is the very `Result` that the software HSM gave.
@@ -60,42 +105,44 @@ impl RemoteHsm {
         T: DeserializeOwned,
         E: DeserializeOwned + From<HsmFault>,
     {
-        let answer = tokio::time::timeout(CALL_TIMEOUT, self.exchange(request))
-            .await
-            .map_err(|_| HsmFault("no answer within 5 seconds".into()))??;
-        wire::split_id(&answer)
-            .and_then(|(_, body)| wire::read_body::<Result<T, E>>(body))
-            .map_err(|bad| HsmFault(bad.to_string()))?
+        within_time(async { self.link().await?.ask(request).await }).await
     }
 
-    async fn exchange(&self, request: Request) -> Result<Vec<u8>, HsmFault> {
+    /// The connection, opened anew when it was lost.
+    async fn link(&self) -> Result<Link, HsmFault> {
         let mut link = self.link.lock().await;
         if link.is_lost() {
-            *link = Link::open(&self.socket).await?;
+            *link = Link::open(&self.socket, self.journal.as_deref()).await?;
         }
-        let (id, waiting) = link.expect_answer()?;
-        let to_writer = link.to_writer.clone();
-        let forget_when_dropped = Forget {
-            calls: Arc::clone(&link.calls),
-            id,
-        };
-        drop(link);
-
-        let mut frame = Vec::new();
-        wire::append_frame(&mut frame, id, &request).map_err(|bad| HsmFault(bad.to_string()))?;
-        drop(request);
-        to_writer.send(frame).await.map_err(|_| lost())?;
-        let answer = waiting.await.map_err(|_| lost());
-        drop(forget_when_dropped);
-        answer
+        Ok(link.clone())
     }
+}
+
+async fn within_time<T, E: From<HsmFault>>(call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    tokio::time::timeout(CALL_TIMEOUT, call)
+        .await
+        .map_err(|_| HsmFault::NoAnswer("no answer within 5 seconds".into()))?
 }
 
 fn lost() -> HsmFault {
-    HsmFault("the connection to the HSM process was lost".into())
+    HsmFault::NoAnswer("the connection to the HSM process was lost".into())
+}
+
+/// The newest record, or what stands before the first.
+async fn newest(journal: &dyn Journal) -> Result<JournalRecord, HsmFault> {
+    let newest = journal.newest().await.map_err(unreadable)?;
+    Ok(newest.unwrap_or(JournalRecord {
+        point: HistoryPoint::START,
+        at: Timestamp(0),
+    }))
+}
+
+fn unreadable(fault: JournalFault) -> HsmFault {
+    HsmFault::NoAnswer(format!("nothing can be shown to it: {fault}"))
 }
 
 /// One connection, with its reader and writer task.
+#[derive(Clone)]
 struct Link {
     to_writer: mpsc::Sender<Vec<u8>>,
     calls: Arc<Mutex<Calls>>,
@@ -108,10 +155,54 @@ struct Calls {
 }
 
 impl Link {
-    async fn open(socket: &Path) -> Result<Self, HsmFault> {
-        let stream = UnixStream::connect(socket)
-            .await
-            .map_err(|cause| HsmFault(format!("no HSM process at {}: {cause}", socket.display())))?;
+    /// Connects, and shows the journal before anything else. What the HSM has against it, it says to every call.
+    async fn open(socket: &Path, journal: Option<&dyn Journal>) -> Result<Self, HsmFault> {
+        let link = Self::connect(socket).await?;
+        let Some(journal) = journal else {
+            return Ok(link);
+        };
+        match link.show(journal).await {
+            Ok(mark) => tell_when_far_ahead(journal, &mark).await?,
+            Err(fault @ (HsmFault::NoAnswer(_) | HsmFault::History(HistoryFault::Moved))) => {
+                return Err(fault);
+            }
+            Err(HsmFault::History(fault)) => {
+                tracing::error!(%fault, "the HSM doesn't take the desk's history")
+            }
+        }
+        Ok(link)
+    }
+
+    /// Shows the journal; gives the mark that it was compared with.
+    async fn show(&self, journal: &dyn Journal) -> Result<HistoryMark, HsmFault> {
+        for _ in 0..SHOWS_MAX {
+            let told: Option<HistoryMark> = self.ask::<_, HsmFault>(Request::HistoryMark).await?;
+            let told = told.ok_or(HistoryFault::Forgotten)?;
+            let at_mark = match told.newest.sequence {
+                0 => Some(HistoryPoint::START),
+                sequence => journal
+                    .record(sequence)
+                    .await
+                    .map_err(unreadable)?
+                    .map(|record| record.point),
+            };
+            let shown = ShownHistory {
+                told,
+                hash_at_mark: at_mark.map(|point| point.hash),
+                newest: newest(journal).await?.point,
+            };
+            match self.ask::<(), HsmFault>(Request::ShowHistory(shown)).await {
+                Err(HsmFault::History(HistoryFault::Moved)) => {}
+                outcome => return outcome.map(|()| told),
+            }
+        }
+        Err(HistoryFault::Moved.into())
+    }
+
+    async fn connect(socket: &Path) -> Result<Self, HsmFault> {
+        let stream = UnixStream::connect(socket).await.map_err(|cause| {
+            HsmFault::NoAnswer(format!("no HSM process at {}: {cause}", socket.display()))
+        })?;
         let (reading, writing) = stream.into_split();
         let (to_writer, frames) = mpsc::channel(CALLS_QUEUED_MAX);
         let calls = Arc::new(Mutex::new(Calls {
@@ -128,6 +219,32 @@ impl Link {
         Ok(Self { to_writer, calls })
     }
 
+    async fn ask<T, E>(&self, request: Request) -> Result<T, E>
+    where
+        T: DeserializeOwned,
+        E: DeserializeOwned + From<HsmFault>,
+    {
+        let answer = self.exchange(request).await?;
+        wire::split_id(&answer)
+            .and_then(|(_, body)| wire::read_body::<Result<T, E>>(body))
+            .map_err(|bad| HsmFault::NoAnswer(bad.to_string()))?
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Vec<u8>, HsmFault> {
+        let (id, waiting) = self.expect_answer()?;
+        let forget_when_dropped = Forget {
+            calls: Arc::clone(&self.calls),
+            id,
+        };
+        let mut frame = Vec::new();
+        wire::append_frame(&mut frame, id, &request).map_err(|bad| HsmFault::NoAnswer(bad.to_string()))?;
+        drop(request);
+        self.to_writer.send(frame).await.map_err(|_| lost())?;
+        let answer = waiting.await.map_err(|_| lost());
+        drop(forget_when_dropped);
+        answer
+    }
+
     fn is_lost(&self) -> bool {
         lock(&self.calls).waiting.is_none()
     }
@@ -140,6 +257,25 @@ impl Link {
         calls.waiting.as_mut().ok_or_else(lost)?.insert(id, answer);
         Ok((id, waiting))
     }
+}
+
+/// Says so when the journal goes on long after the mark: the HSM was restored from an older backup, or something else
+/// than a desk wrote the journal. No try is given back by that, so it is no reason to refuse.
+async fn tell_when_far_ahead(journal: &dyn Journal, mark: &HistoryMark) -> Result<(), HsmFault> {
+    let seen = mark.newest.sequence;
+    let first_unseen = journal.record(seen + 1).await.map_err(unreadable)?;
+    let newest = newest(journal).await?;
+    if let Some(first_unseen) = first_unseen
+        && newest.at.0 - first_unseen.at.0 > AHEAD_MAX_MS
+    {
+        let newest = newest.point.sequence;
+        tracing::error!(
+            seen,
+            newest,
+            "the HSM has seen far less than the database holds: was the HSM restored from a backup?"
+        );
+    }
+    Ok(())
 }
 
 /// Takes a call that ended, or was given up, out of the waiting ones.

@@ -20,7 +20,7 @@ pub(crate) fn seal(pan_storage: &AesKey, message: &ClearMessage) -> Result<Vec<u
     let mut text = message.expose_bytes().to_vec();
     let nonce = key(pan_storage)
         .seal_in_place_append_tag(Aad::empty(), &mut text)
-        .map_err(|_| HsmFault("a message can't be sealed".into()))?;
+        .map_err(|_| HsmFault::NoAnswer("a message can't be sealed".into()))?;
     Ok([nonce.as_ref().as_slice(), &text].concat())
 }
 

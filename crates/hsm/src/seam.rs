@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 mod check;
 mod envelopes;
+mod history;
 mod keys;
 mod messages;
 mod pins;
 
 pub use check::*;
 pub use envelopes::*;
+pub use history::*;
 pub use keys::*;
 pub use messages::*;
 pub use pins::*;
@@ -88,8 +90,14 @@ pub enum HsmRefusal {
 /// The HSM can't be reached or is broken. For the operator; the caller can't tell whether anything was evaluated,
 /// and must give no answer that depends on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("the HSM can't answer: {0}")]
-pub struct HsmFault(pub String);
+pub enum HsmFault {
+    /// Says why; never what was asked.
+    #[error("the HSM can't answer: {0}")]
+    NoAnswer(String),
+    /// It does nothing about cards with this database, and has evaluated nothing.
+    #[error("the HSM takes no part in this: {0}")]
+    History(#[from] HistoryFault),
+}
 
 /// Why a call has no result: refused by the HSM, or not answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

@@ -17,7 +17,8 @@ use std::thread;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::seam::{KeyAdmin, PaymentHsm};
+use crate::history::Standing;
+use crate::seam::{HistoryFault, HistoryMark, HistoryPoint, HsmFault, KeyAdmin, PaymentHsm, ShownHistory};
 use crate::wire::{self, BadFrame, LENGTH_LEN_BYTES, Request};
 use crate::{OpenError, SoftwareHsm, harden};
 
@@ -64,11 +65,14 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let listener = listen(options)?;
     harden::announce(&options.directory, &options.socket);
     if options.stop_when_stdin_closes {
-        thread::spawn(move || accept(&listener, &hsm));
+        let serving = Arc::clone(&hsm);
+        thread::spawn(move || take_connections(&listener, &serving));
         // Nobody writes there: the read ends when the parent's end closes.
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // A failure was told when it happened.
+        let _ = hsm.history.write_down();
     } else {
-        accept(&listener, &hsm);
+        take_connections(&listener, &hsm);
     }
     Ok(())
 }
@@ -88,7 +92,7 @@ fn listen(options: &ServeOptions) -> Result<UnixListener, ServeError> {
     Ok(listener)
 }
 
-fn accept(listener: &UnixListener, hsm: &Arc<SoftwareHsm>) {
+fn take_connections(listener: &UnixListener, hsm: &Arc<SoftwareHsm>) {
     let open = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming().flatten() {
         let place = Place::take(&open);
@@ -135,13 +139,14 @@ fn converse(hsm: &SoftwareHsm, stream: &UnixStream) -> Result<(), End> {
     let mut writer = stream;
     let mut answers = Vec::new();
     let mut gathered_bytes = 0;
+    let mut standing = Standing::default();
     while !requests.fill_buf()?.is_empty() {
         let mut length = [0; LENGTH_LEN_BYTES];
         requests.read_exact(&mut length)?;
         let mut frame = Zeroizing::new(vec![0; wire::frame_len(length)?]);
         requests.read_exact(&mut frame)?;
         let (id, body) = wire::split_id(&frame)?;
-        answer(hsm, id, wire::read_body(body)?, &mut answers)?;
+        answer(hsm, &mut standing, id, wire::read_body(body)?, &mut answers)?;
         gathered_bytes += frame.len();
         if gathered_bytes >= GATHER_MAX_BYTES || !holds_a_frame(requests.buffer()) {
             writer.write_all(&answers)?;
@@ -159,23 +164,34 @@ fn holds_a_frame(buffered: &[u8]) -> bool {
         .is_some_and(|(length, rest)| wire::frame_len(*length).is_ok_and(|len| rest.len() >= len))
 }
 
-fn answer(hsm: &SoftwareHsm, id: u64, request: Request, out: &mut Vec<u8>) -> Result<(), BadFrame> {
+/// Answers one request. Whatever is about cards waits for the desk's history, before anything of it is looked at; the rest
+/// (keys, MACs of messages, the history itself) doesn't.
+fn answer(
+    hsm: &SoftwareHsm,
+    standing: &mut Standing,
+    id: u64,
+    request: Request,
+    out: &mut Vec<u8>,
+) -> Result<(), BadFrame> {
+    let may = hsm.history.require(standing);
     match request {
-        Request::CardKeys(pans) => put(out, id, hsm.card_keys(pans)),
-        Request::SealPans(pans) => put(out, id, hsm.seal_pans(pans)),
-        Request::SealStates(states) => put(out, id, hsm.seal_states(states)),
-        Request::Check(requests) => put(out, id, hsm.check(requests)),
-        Request::AnswerChip(requests) => put(out, id, hsm.answer_chip(requests)),
+        Request::CardKeys(pans) => put(out, id, only_if(may, hsm.card_keys(pans))),
+        Request::SealPans(pans) => put(out, id, only_if(may, hsm.seal_pans(pans))),
+        Request::SealStates(states) => put(out, id, only_if(may, hsm.seal_states(states))),
+        Request::Check(requests) => put(out, id, only_if(may, hsm.check(requests))),
+        Request::AnswerChip(requests) => put(out, id, only_if(may, hsm.answer_chip(requests))),
         Request::MakeMacs(messages) => put(out, id, hsm.make_macs(messages)),
         Request::CheckMacs(messages) => put(out, id, hsm.check_macs(messages)),
-        Request::ImportPins(pins) => put(out, id, hsm.import_pins(pins)),
-        Request::MovePin(card, pan) => put(out, id, hsm.move_pin(card, pan)),
-        Request::OpenEnvelope(request) => put(out, id, hsm.open_envelope(request)),
-        Request::CreatePin(card, envelope) => put(out, id, hsm.create_pin(card, envelope)),
-        Request::ChangePin(card, envelope) => put(out, id, hsm.change_pin(card, envelope)),
-        Request::RevealPin(card, which, envelope) => put(out, id, hsm.reveal_pin(card, which, envelope)),
-        Request::SealMessages(messages) => put(out, id, hsm.seal_messages(messages)),
-        Request::OpenMessages(sealed) => put(out, id, hsm.open_messages(sealed)),
+        Request::ImportPins(pins) => put(out, id, only_if(may, hsm.import_pins(pins))),
+        Request::MovePin(card, pan) => put(out, id, only_if(may, hsm.move_pin(card, pan))),
+        Request::OpenEnvelope(request) => put(out, id, only_if(may, hsm.open_envelope(request))),
+        Request::CreatePin(card, envelope) => put(out, id, only_if(may, hsm.create_pin(card, envelope))),
+        Request::ChangePin(card, envelope) => put(out, id, only_if(may, hsm.change_pin(card, envelope))),
+        Request::RevealPin(card, which, envelope) => {
+            put(out, id, only_if(may, hsm.reveal_pin(card, which, envelope)))
+        }
+        Request::SealMessages(messages) => put(out, id, only_if(may, hsm.seal_messages(messages))),
+        Request::OpenMessages(sealed) => put(out, id, only_if(may, hsm.open_messages(sealed))),
         Request::AnchorAudit(sequence, hash) => put(out, id, hsm.anchor_audit(sequence, hash)),
         Request::Keys => put(out, id, hsm.keys()),
         Request::GenerateKey(name, purpose, now) => put(out, id, hsm.generate_key(name, purpose, now)),
@@ -189,11 +205,46 @@ fn answer(hsm: &SoftwareHsm, id: u64, request: Request, out: &mut Vec<u8>) -> Re
         }
         Request::DropFormerKey(name) => put(out, id, hsm.drop_former_key(name)),
         Request::SetIbm3624Rule(name, rule) => put(out, id, hsm.set_ibm3624_rule(name, rule)),
-        Request::Personalise(card, scheme, under, zone_key) => {
-            put(out, id, hsm.personalise(card, scheme, under, zone_key))
-        }
+        Request::Personalise(card, scheme, under, zone_key) => put(
+            out,
+            id,
+            only_if(may, hsm.personalise(card, scheme, under, zone_key)),
+        ),
         Request::EnvelopeIdentity => put(out, id, hsm.envelope_identity()),
+        Request::HistoryMark => wire::append_frame(out, id, &Ok::<_, HsmFault>(hsm.history.mark())),
+        Request::ShowHistory(shown) => wire::append_frame(out, id, &show(hsm, standing, &shown)),
+        Request::AcceptHistory(told, newest) => wire::append_frame(out, id, &accept(hsm, told, newest)),
     }
+}
+
+fn show(hsm: &SoftwareHsm, standing: &mut Standing, shown: &ShownHistory) -> Result<(), HsmFault> {
+    let before = *standing;
+    let outcome = hsm.history.show(standing, shown);
+    if let Standing::Refused(fault) = *standing
+        && *standing != before
+    {
+        tracing::error!(%fault, "nothing is done about cards for this desk");
+    }
+    Ok(outcome?)
+}
+
+fn accept(
+    hsm: &SoftwareHsm,
+    told: Option<HistoryMark>,
+    newest: HistoryPoint,
+) -> Result<HistoryMark, HsmFault> {
+    let mark = hsm.history.accept(told, newest)?;
+    let (generation, sequence) = (mark.generation, mark.newest.sequence);
+    tracing::warn!(generation, sequence, "another history was accepted");
+    Ok(mark)
+}
+
+async fn only_if<T, E: From<HsmFault>>(
+    may: Result<(), HistoryFault>,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    may.map_err(HsmFault::from)?;
+    call.await
 }
 
 fn put<R: Serialize>(out: &mut Vec<u8>, id: u64, call: impl Future<Output = R>) -> Result<(), BadFrame> {

@@ -7,6 +7,7 @@ use cards::{CardKey, Pan, Scheme, SealedPan, SealedPin, Timestamp};
 
 use crate::ecdh::offer_message;
 use crate::envelopes::{Envelope, Envelopes};
+use crate::history::History;
 use crate::keystore::{KeyStore, OpenError};
 use crate::records::{self, AuthenticCard};
 use crate::seam::{
@@ -25,7 +26,11 @@ use paycrypto::pin::{PIN_LEN_MAX_DIGITS, PIN_LEN_MIN_DIGITS};
 /// rooms do, or behind [`serve`](crate::serve()).
 ///
 /// Its calls compute and never wait, so they may be run on any executor, or polled once.
+///
+/// In the same process nobody has to show it the desk's history: [`serve`](crate::serve()) asks for that.
 pub struct SoftwareHsm {
+    /// Closed before the key store, whose lock it relies on.
+    pub(crate) history: History,
     keys: KeyStore,
     envelopes: Envelopes,
 }
@@ -36,8 +41,10 @@ impl SoftwareHsm {
     /// Refuses: a directory that another HSM has open, a master key file that others may read or that is missing
     /// beside key files, and any key file that isn't a block under this master key for the key it is named after.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let keys = KeyStore::open(directory.as_ref())?;
         Ok(Self {
-            keys: KeyStore::open(directory.as_ref())?,
+            history: keys.open_history()?,
+            keys,
             envelopes: Envelopes::default(),
         })
     }
@@ -67,7 +74,9 @@ impl SoftwareHsm {
         for (name, purpose) in KEYS {
             match key_admin::generate(&self.keys, KeyName(name.to_owned()), purpose, now) {
                 Ok(_) | Err(HsmError::Refused(HsmRefusal::KeyExists)) => {}
-                Err(HsmError::Refused(refusal)) => return Err(HsmFault(format!("{name}: {refusal}"))),
+                Err(HsmError::Refused(refusal)) => {
+                    return Err(HsmFault::NoAnswer(format!("{name}: {refusal}")));
+                }
                 Err(HsmError::Fault(fault)) => return Err(fault),
             }
         }
@@ -89,7 +98,7 @@ impl SoftwareHsm {
 
 /// For calls that can't refuse: without its own keys the HSM is broken.
 fn needs_key(refusal: HsmRefusal) -> HsmFault {
-    HsmFault(format!("not provisioned: {refusal}"))
+    HsmFault::NoAnswer(format!("not provisioned: {refusal}"))
 }
 
 #[async_trait]

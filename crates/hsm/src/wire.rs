@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::seam::{
-    CheckRequest, ChipAnswerRequest, ClearMessage, EnvelopeRequest, HsmCard, Ibm3624Rule, ImportPin, KeyName,
-    KeyPurpose, MessageToMac, MessageWithMac, RevealWhich, SealedEnvelope, StateToSeal,
+    CheckRequest, ChipAnswerRequest, ClearMessage, EnvelopeRequest, HistoryMark, HistoryPoint, HsmCard,
+    Ibm3624Rule, ImportPin, KeyName, KeyPurpose, MessageToMac, MessageWithMac, RevealWhich, SealedEnvelope,
+    ShownHistory, StateToSeal,
 };
 
 /// Longest frame, its length field not counted. A batch of 128 checks has about 60 KB.
@@ -23,7 +24,7 @@ pub(crate) const FRAME_LEN_MAX_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) const LENGTH_LEN_BYTES: usize = 4;
 const ID_LEN_BYTES: usize = 8;
 
-/// One call of [`PaymentHsm`](crate::PaymentHsm) or [`KeyAdmin`](crate::KeyAdmin).
+/// One call of [`PaymentHsm`](crate::PaymentHsm) or [`KeyAdmin`](crate::KeyAdmin), or about the desk's history.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
     CardKeys(Vec<Pan>),
@@ -52,6 +53,9 @@ pub(crate) enum Request {
     SetIbm3624Rule(KeyName, Ibm3624Rule),
     Personalise(HsmCard, Scheme, KeyName, KeyName),
     EnvelopeIdentity,
+    HistoryMark,
+    ShowHistory(ShownHistory),
+    AcceptHistory(Option<HistoryMark>, HistoryPoint),
 }
 
 /// The bytes aren't a frame of ours. Says nothing about their content.

@@ -8,15 +8,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::{env, fs};
 
 use hsm::{
-    CheckRequest, ChipAnswerRequest, ChipDecision, HsmError, HsmRefusal, Ibm3624Rule, KeyAdmin, KeyPurpose,
-    MessageToMac, MessageWithMac, NewPinVerdict, NewZonePin, PaymentHsm, PinChange, PinOperation, PinVerdict,
-    RemoteHsm, RevealWhich, ScriptOrder, ServeOptions, SoftwareHsm, ValidationDigits,
+    CheckRequest, ChipAnswerRequest, ChipDecision, HsmError, HsmFault, HsmRefusal, Ibm3624Rule, KeyAdmin,
+    KeyPurpose, MessageToMac, MessageWithMac, NewPinVerdict, NewZonePin, PaymentHsm, PinChange, PinOperation,
+    PinVerdict, RemoteHsm, RevealWhich, ScriptOrder, ServeOptions, SoftwareHsm, ValidationDigits,
 };
 use paycrypto::pin::Pin;
-use support::{Device, NOW, PAN, card, cryptogram, equip, iso0, iso4, request, seal_pin};
+use support::{Device, EmptyJournal, NOW, PAN, card, cryptogram, equip, iso0, iso4, request, seal_pin};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 
@@ -66,7 +67,8 @@ impl Process {
     }
 
     async fn connect(&self) -> RemoteHsm {
-        RemoteHsm::connect(&self.socket).await.unwrap()
+        let journal = Arc::new(EmptyJournal);
+        RemoteHsm::connect_with(&self.socket, journal).await.unwrap()
     }
 }
 
@@ -289,7 +291,7 @@ async fn a_call_without_an_answer_fails_after_five_seconds() {
     let hsm = RemoteHsm::connect(&socket).await.unwrap();
     let start = tokio::time::Instant::now();
     let fault = hsm.keys().await.unwrap_err();
-    assert_eq!(fault.0, "no answer within 5 seconds");
+    assert_eq!(fault, HsmFault::NoAnswer("no answer within 5 seconds".to_owned()));
     assert_eq!(start.elapsed().as_secs(), 5);
 }
 

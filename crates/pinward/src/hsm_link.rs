@@ -3,13 +3,16 @@
 use std::ffi::OsStr;
 use std::future::pending;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hsm::{HsmFault, RemoteHsm};
+use store::Store;
 use tokio::time::{sleep, timeout};
 
 use crate::child::{Child, ChildError};
 use crate::config::HsmConfig;
+use crate::history::DeskJournal;
 
 /// How long a new HSM process may take until it answers.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -35,19 +38,27 @@ pub(crate) enum HsmLinkError {
 impl HsmLink {
     /// Connects to the HSM that serves; starts one where none does and the configuration says from what.
     ///
-    /// `log`: where the new process writes its log; without one, to our standard error.
+    /// `store`: what the HSM is shown the history of. `log`: where the new process writes its log; without one, to our standard error.
     pub(crate) async fn connect_or_start(
         config: &HsmConfig,
         log: Option<&Path>,
+        store: Arc<dyn Store>,
     ) -> Result<Self, HsmLinkError> {
-        match (RemoteHsm::connect(&config.socket).await, &config.directory) {
+        let journal = Arc::new(DeskJournal(store));
+        let found = RemoteHsm::connect_with(&config.socket, journal.clone()).await;
+        match (found, &config.directory) {
             (Ok(remote), _) => Ok(Self { remote, child: None }),
             (Err(fault), None) => Err(HsmLinkError::NotRunning(fault)),
-            (Err(_), Some(directory)) => Self::start(directory, &config.socket, log).await,
+            (Err(_), Some(directory)) => Self::start(directory, &config.socket, log, journal).await,
         }
     }
 
-    async fn start(directory: &Path, socket: &Path, log: Option<&Path>) -> Result<Self, HsmLinkError> {
+    async fn start(
+        directory: &Path,
+        socket: &Path,
+        log: Option<&Path>,
+        journal: Arc<DeskJournal>,
+    ) -> Result<Self, HsmLinkError> {
         let arguments = [
             OsStr::new("hsm"),
             "--data".as_ref(),
@@ -58,7 +69,7 @@ impl HsmLink {
         ];
         let mut child = Child::start("HSM", arguments, log)?;
         let remote = tokio::select! {
-            answered = timeout(START_PATIENCE, connect(socket)) => {
+            answered = timeout(START_PATIENCE, connect(socket, &journal)) => {
                 answered.map_err(|_| HsmLinkError::Silent(socket.display().to_string()))?
             }
             error = child.ended() => return Err(error.into()),
@@ -77,8 +88,10 @@ impl HsmLink {
         }
     }
 
-    /// Ends the HSM process where it is ours.
+    /// Shows the HSM what was written meanwhile, and ends its process where it is ours.
     pub(crate) async fn close(self) {
+        // What it has against the history, it has said to every call; and where it doesn't answer, whoever comes next shows.
+        let _ = self.remote.show_history().await;
         drop(self.remote);
         if let Some(child) = self.child {
             child.stop().await;
@@ -86,9 +99,9 @@ impl HsmLink {
     }
 }
 
-async fn connect(socket: &Path) -> RemoteHsm {
+async fn connect(socket: &Path, journal: &Arc<DeskJournal>) -> RemoteHsm {
     loop {
-        match RemoteHsm::connect(socket).await {
+        match RemoteHsm::connect_with(socket, journal.clone()).await {
             Ok(remote) => return remote,
             Err(_) => sleep(RETRY_EVERY).await,
         }

@@ -8,7 +8,7 @@
 //! | [`web`] | the portal and the JSON API |
 //! | [`host`] | the ISO 8583 ports |
 //! | [`outbox`] | notices by mail |
-//! | [`anchor`] | the audit chain's anchors |
+//! | [`history`] | the desk's history, shown to the HSM, and its anchors |
 //! | [`import`] | cardmembers and cards from CSV files |
 //! | [`demo`] | an issuer to play with, made on first start |
 //! | [`hsm_link`] | the connection to the HSM |
@@ -20,7 +20,6 @@
 
 use std::process::ExitCode;
 
-mod anchor;
 mod child;
 mod cli;
 mod clock;
@@ -28,6 +27,7 @@ mod config;
 #[cfg(feature = "simulators")]
 mod demo;
 mod failure;
+mod history;
 mod host;
 mod hsm_link;
 mod import;

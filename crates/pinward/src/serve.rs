@@ -1,4 +1,4 @@
-//! The PIN desk with its surfaces, running: web, ISO 8583 host, outbox and audit anchors over one store and one HSM.
+//! The PIN desk with its surfaces, running: web, ISO 8583 host, outbox and history keeper over one store and one HSM.
 //!
 //! When the HSM process that this one started ends, everything ends: without it no answer can be given (I10).
 
@@ -20,13 +20,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::config::{self, Config, LinkConfig, UpstreamConfig, WebConfig};
 use crate::failure::Failure;
+use crate::history::{DeskJournal, HistoryKeeper};
 use crate::host::{self, CloseCounts, HostLink, Inline, LinkState, ReadRoom, UpstreamSettings};
 use crate::hsm_link::HsmLink;
 use crate::outbox::{Outbox, Smtp};
 use crate::web::{self, WebSettings, WebState};
-use crate::{anchor, clock};
 
 /// How long requests under way may take when the desk stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -90,7 +91,8 @@ pub(crate) async fn serve(
     let settings = web_settings(&config.web, extras.sandbox_url)?;
     let smtp = Smtp::new(&config.mail).map_err(Failure::BadData)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store.path)?);
-    let mut hsm = HsmLink::connect_or_start(&config.hsm, extras.hsm_log.as_deref()).await?;
+    let log = extras.hsm_log.as_deref();
+    let mut hsm = HsmLink::connect_or_start(&config.hsm, log, store.clone()).await?;
     let envelope_identity = hsm.remote.envelope_identity().await?;
     let desk = Desk {
         hsm: Arc::new(hsm.remote.clone()),
@@ -108,7 +110,9 @@ pub(crate) async fn serve(
         clock: clock::now,
     };
     let mut web = tokio::spawn(serve_web(listeners.web, state, stopping.clone()));
-    let host_hsm = RemoteHsm::connect(&config.hsm.socket).await?;
+    let host_hsm = RemoteHsm::connect_with(&config.hsm.socket, Arc::new(DeskJournal(store.clone()))).await?;
+    let connections = vec![hsm.remote.clone(), host_hsm.clone()];
+    let history = HistoryKeeper::new(store.clone(), connections, clock::now);
     tell_missing_keys(config, &host_hsm).await?;
     let (host, host_failed) = start_host(config, listeners.links, &desk, host_hsm, stopping.clone())?;
     let outbox = Outbox {
@@ -118,7 +122,7 @@ pub(crate) async fn serve(
         clock: clock::now,
     };
     let outbox = tokio::spawn(outbox.deliver(stopping.clone()));
-    let anchors = tokio::spawn(anchor::keep_anchored(desk, clock::now, stopping));
+    let history = tokio::spawn(history.keep(stopping));
 
     let ended = tokio::select! {
         ended = until => ended,
@@ -133,7 +137,10 @@ pub(crate) async fn serve(
     }
     // Their panics were told where they happened.
     let _ = host.join();
-    let _ = tokio::join!(outbox, anchors);
+    let _ = outbox.await;
+    if let Ok(history) = history.await {
+        history.end().await;
+    }
     hsm.close().await;
     ended
 }

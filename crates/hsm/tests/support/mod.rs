@@ -16,8 +16,9 @@ use cards::{
 };
 use data_encoding::HEXUPPER;
 use hsm::{
-    Cryptogram, EnvelopeOffer, EnvelopeRequest, HsmCard, ImportPin, KeyAdmin, KeyInfo, KeyName, KeyPurpose,
-    PaymentHsm, PinOperation, RevealedPin, SealedEnvelope, SoftwareHsm, StateToSeal, ZonePin, ZonePinFormat,
+    Cryptogram, EnvelopeOffer, EnvelopeRequest, HsmCard, ImportPin, Journal, JournalFault, JournalRecord,
+    KeyAdmin, KeyInfo, KeyName, KeyPurpose, PaymentHsm, PinOperation, RevealedPin, SealedEnvelope,
+    SoftwareHsm, StateToSeal, ZonePin, ZonePinFormat,
 };
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
@@ -42,6 +43,20 @@ pub(crate) const ZPK_TDES: [u8; 16] = 0x1123_4567_89AB_CDEF_0EDC_BA98_7654_3211_
 pub(crate) const ZPK_AES: [u8; 16] = 0xAF8C_B133_A78F_8DC2_D135_9F18_5275_93FB_u128.to_be_bytes();
 pub(crate) const PVK: [u8; 16] = IMK_AC;
 const COMPONENTS: [[u8; 32]; 2] = [[0x3C; 32], [0x51; 32]];
+
+/// The journal of a desk that has written nothing yet.
+pub(crate) struct EmptyJournal;
+
+#[async_trait::async_trait]
+impl Journal for EmptyJournal {
+    async fn record(&self, _sequence: u64) -> Result<Option<JournalRecord>, JournalFault> {
+        Ok(None)
+    }
+
+    async fn newest(&self) -> Result<Option<JournalRecord>, JournalFault> {
+        Ok(None)
+    }
+}
 
 pub(crate) fn name(text: &str) -> KeyName {
     KeyName(text.to_owned())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use issuer::Desk;
-use store::SqliteStore;
+use store::{SqliteStore, Store};
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
@@ -33,12 +33,12 @@ impl Place {
     /// beside its socket.
     pub(crate) async fn open(&self) -> Result<Opened, Failure> {
         let config = self.read_config()?;
-        let store = SqliteStore::open(&config.store.path)?;
-        let hsm =
-            HsmLink::connect_or_start(&config.hsm, Some(&config.hsm.socket.with_extension("log"))).await?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store.path)?);
+        let log = config.hsm.socket.with_extension("log");
+        let hsm = HsmLink::connect_or_start(&config.hsm, Some(&log), store.clone()).await?;
         let desk = Desk {
             hsm: Arc::new(hsm.remote.clone()),
-            store: Arc::new(store),
+            store,
             programmes: config.programmes(),
             unpredictable_numbers: Arc::default(),
         };

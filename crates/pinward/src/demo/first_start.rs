@@ -12,7 +12,7 @@ use data_encoding::{HEXLOWER, HEXUPPER};
 use hsm::{HsmCard, KeyAdmin, KeyName, StateMac};
 use issuer::Desk;
 use serde_json::{Value, json};
-use store::{AuditEvent, CardRecord, SqliteStore};
+use store::{AuditEvent, CardRecord, SqliteStore, Store};
 
 use super::issuer as larkfield;
 use super::{ACQUIRER_FILE, API_TOKEN_FILE, BENCH, LOG_DIR, WALLET, bench, write_private};
@@ -60,10 +60,12 @@ async fn fill(dir: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     write_private(&configuration, &larkfield::configuration())?;
     write_private(&dir.join(API_TOKEN_FILE), &random_token()?)?;
     let config = Config::read(&configuration)?;
-    let hsm = HsmLink::connect_or_start(&config.hsm, Some(&dir.join(LOG_DIR).join("hsm.log"))).await?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store.path)?);
+    let log = dir.join(LOG_DIR).join("hsm.log");
+    let hsm = HsmLink::connect_or_start(&config.hsm, Some(&log), store.clone()).await?;
     let desk = Desk {
         hsm: Arc::new(hsm.remote.clone()),
-        store: Arc::new(SqliteStore::open(&config.store.path)?),
+        store,
         programmes: config.programmes(),
         unpredictable_numbers: Arc::default(),
     };

@@ -23,7 +23,10 @@ use std::{
 
 use cards::{CardRef, CardRole, CardStatus, Expiry, Pan, Programme, Psn, Timestamp};
 use data_encoding::HEXUPPER;
-use hsm::{HsmCard, KeyAdmin, KeyName, KeyPurpose, PaymentHsm, RemoteHsm, StateMac, ZonePin, ZonePinFormat};
+use hsm::{
+    HistoryPoint, HsmCard, Journal, JournalFault, JournalRecord, KeyAdmin, KeyName, KeyPurpose, PaymentHsm,
+    RemoteHsm, StateMac, ZonePin, ZonePinFormat,
+};
 use iso8583::mti::MTI_0100_AUTHORISATION_REQUEST;
 use issuer::{
     Desk,
@@ -35,7 +38,7 @@ use sim::{
     bureau::components,
     card::chip::Chip,
 };
-use store::{NewCardmember, SqliteStore, Store};
+use store::{AuditRecord, NewCardmember, SqliteStore, Store};
 use tempfile::TempDir;
 
 pub(crate) const USER_ID: &str = "ada.byrne";
@@ -127,7 +130,10 @@ impl Installation {
             Some(relay) => relay(&data.join("hsm.sock"), &socket),
             None => std::os::unix::fs::symlink(&socket, data.join("hsm.sock")).unwrap(),
         }
-        let remote = RemoteHsm::connect(&socket).await.unwrap();
+        let journal = Arc::new(TestJournal(
+            SqliteStore::open(data.join("pinward.sqlite")).unwrap(),
+        ));
+        let remote = RemoteHsm::connect_with(&socket, journal).await.unwrap();
         let [zone_key, zone_key_aes] = load_keys(&remote, &bureau).await;
         let acquirer = open_acquirer(&bureau, "ascii-1987", "127.0.0.1:0", &zone_key);
         let cards = import(&data, remote.clone(), &acquirer, wishes.pins).await;
@@ -274,6 +280,34 @@ impl Installation {
         request.put(49, *b"978");
         request.put(52, acquirer.zone_key().pin_block(&pin, &card.pan, &[0; 8]));
         request
+    }
+}
+
+/// The installation's journal, for the connection of one's own.
+struct TestJournal(SqliteStore);
+
+#[async_trait::async_trait]
+impl Journal for TestJournal {
+    async fn record(&self, sequence: u64) -> Result<Option<JournalRecord>, JournalFault> {
+        let found = self.0.audit_from(sequence, 1).await.unwrap();
+        Ok(found
+            .first()
+            .filter(|record| record.sequence == sequence)
+            .map(in_journal))
+    }
+
+    async fn newest(&self) -> Result<Option<JournalRecord>, JournalFault> {
+        Ok(self.0.audit_head().await.unwrap().as_ref().map(in_journal))
+    }
+}
+
+fn in_journal(record: &AuditRecord) -> JournalRecord {
+    JournalRecord {
+        point: HistoryPoint {
+            sequence: record.sequence,
+            hash: record.hash,
+        },
+        at: record.at,
     }
 }
 

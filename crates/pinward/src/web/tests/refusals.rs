@@ -75,7 +75,11 @@ fn a_wrong_pin_tells_the_tries_that_are_left() {
 
 #[test]
 fn a_fault_shows_a_reference_and_nothing_of_its_cause() {
-    let fault = || Told::from(Fault::Hsm(HsmFault::NoAnswer("socket /run/pinward/hsm refused".to_owned())));
+    let fault = || {
+        Told::from(Fault::Hsm(HsmFault::NoAnswer(
+            "socket /run/pinward/hsm refused".to_owned(),
+        )))
+    };
     let told = fault();
     assert_eq!(
         (told.status, told.code),
