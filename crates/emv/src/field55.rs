@@ -1,16 +1,18 @@
 //! Field 55 of an authorisation request: the chip data a host needs, read with types, and what the cryptogram covers.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use crate::bits::Tvr;
 use crate::cvm::CvmResults;
 use crate::iad::IAD_LEN_MAX;
 use crate::tags::{
-    TAG_5F2A_TRANSACTION_CURRENCY, TAG_5F34_PSN, TAG_9A_TRANSACTION_DATE, TAG_9C_TRANSACTION_TYPE,
-    TAG_9F1A_TERMINAL_COUNTRY, TAG_9F02_AMOUNT_AUTHORISED, TAG_9F03_AMOUNT_OTHER, TAG_9F5B_SCRIPT_RESULTS,
-    TAG_9F10_IAD, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID, TAG_9F34_CVM_RESULTS,
-    TAG_9F35_TERMINAL_TYPE, TAG_9F36_ATC, TAG_9F37_UNPREDICTABLE_NUMBER, TAG_9F39_ENTRY_MODE, TAG_82_AIP,
-    TAG_95_TVR, named,
+    TAG_5A_PAN, TAG_5F2A_TRANSACTION_CURRENCY, TAG_5F34_PSN, TAG_9A_TRANSACTION_DATE,
+    TAG_9C_TRANSACTION_TYPE, TAG_9F1A_TERMINAL_COUNTRY, TAG_9F02_AMOUNT_AUTHORISED, TAG_9F03_AMOUNT_OTHER,
+    TAG_9F5B_SCRIPT_RESULTS, TAG_9F10_IAD, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID,
+    TAG_9F34_CVM_RESULTS, TAG_9F35_TERMINAL_TYPE, TAG_9F36_ATC, TAG_9F37_UNPREDICTABLE_NUMBER,
+    TAG_9F39_ENTRY_MODE, TAG_57_TRACK_2, TAG_82_AIP, TAG_95_TVR, named,
 };
 use crate::tlv::{self, Object, Tag, TlvError};
 
@@ -56,6 +58,29 @@ pub struct Field55<'a> {
     pub entry_mode: Option<u8>,
     /// 9F5B: issuer script results, if sent; [`crate::script::ScriptResult`] reads them.
     pub script_results: Option<&'a [u8]>,
+    /// 5A: the card's number, if sent.
+    pub pan: Option<CardNumber<'a>>,
+    /// 57: track 2 equivalent data, which begin with the card's number, if sent.
+    pub track_2: Option<CardNumber<'a>>,
+}
+
+/// A card number in compressed digits, up to the first that is none. Its `Debug` shows nothing of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CardNumber<'a>(&'a [u8]);
+
+impl CardNumber<'_> {
+    /// Whether these are its digits, in ASCII.
+    pub fn is(&self, digits: &str) -> bool {
+        let halves = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]);
+        let number = halves.take_while(|half| *half < 10).map(|digit| b'0' + digit);
+        number.eq(digits.bytes())
+    }
+}
+
+impl fmt::Debug for CardNumber<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CardNumber(•)")
+    }
 }
 
 /// Why chip data cannot be used.
@@ -164,6 +189,8 @@ impl<'a> Field55<'a> {
             psn: values.optional_byte(TAG_5F34_PSN)?,
             entry_mode: values.optional_byte(TAG_9F39_ENTRY_MODE)?,
             script_results: values.of(TAG_9F5B_SCRIPT_RESULTS).map(|object| object.value),
+            pan: values.of(TAG_5A_PAN).map(|object| CardNumber(object.value)),
+            track_2: values.of(TAG_57_TRACK_2).map(|object| CardNumber(object.value)),
         })
     }
 
@@ -223,8 +250,15 @@ impl<'a> Field55<'a> {
                 tlv::put(&mut out, tag, &[value]);
             }
         }
-        if let Some(results) = self.script_results {
-            tlv::put(&mut out, TAG_9F5B_SCRIPT_RESULTS, results);
+        let others = [
+            (TAG_9F5B_SCRIPT_RESULTS, self.script_results),
+            (TAG_5A_PAN, self.pan.map(|number| number.0)),
+            (TAG_57_TRACK_2, self.track_2.map(|number| number.0)),
+        ];
+        for (tag, value) in others {
+            if let Some(value) = value {
+                tlv::put(&mut out, tag, value);
+            }
         }
         out
     }
