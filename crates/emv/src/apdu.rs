@@ -4,32 +4,36 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// SELECT by name.
-pub const INS_A4_SELECT: u8 = 0xA4;
-/// GET PROCESSING OPTIONS.
-pub const INS_A8_GET_PROCESSING_OPTIONS: u8 = 0xA8;
-/// READ RECORD.
-pub const INS_B2_READ_RECORD: u8 = 0xB2;
-/// GET DATA.
-pub const INS_CA_GET_DATA: u8 = 0xCA;
-/// VERIFY.
-pub const INS_20_VERIFY: u8 = 0x20;
-/// GENERATE APPLICATION CRYPTOGRAM.
-pub const INS_AE_GENERATE_AC: u8 = 0xAE;
-/// EXTERNAL AUTHENTICATE.
-pub const INS_82_EXTERNAL_AUTHENTICATE: u8 = 0x82;
-/// GET CHALLENGE.
-pub const INS_84_GET_CHALLENGE: u8 = 0x84;
-/// INTERNAL AUTHENTICATE.
-pub const INS_88_INTERNAL_AUTHENTICATE: u8 = 0x88;
-/// PIN CHANGE/UNBLOCK.
-pub const INS_24_PIN_CHANGE_UNBLOCK: u8 = 0x24;
-/// APPLICATION UNBLOCK.
-pub const INS_18_APPLICATION_UNBLOCK: u8 = 0x18;
-/// APPLICATION BLOCK.
-pub const INS_1E_APPLICATION_BLOCK: u8 = 0x1E;
-/// CARD BLOCK.
-pub const INS_16_CARD_BLOCK: u8 = 0x16;
+/// Makes constants, and the function that gives their titles.
+macro_rules! titled {
+    ($title_of:ident($type:ty), $($name:ident = $value:expr, $title:literal;)+) => {
+        $(#[doc = concat!($title, ".")] pub const $name: $type = $value;)+
+
+        fn $title_of(value: $type) -> Option<&'static str> {
+            match value {
+                $($name => Some($title),)+
+                _ => None,
+            }
+        }
+    };
+}
+
+titled! {
+    instruction_title(u8),
+    INS_A4_SELECT = 0xA4, "SELECT";
+    INS_A8_GET_PROCESSING_OPTIONS = 0xA8, "GET PROCESSING OPTIONS";
+    INS_B2_READ_RECORD = 0xB2, "READ RECORD";
+    INS_CA_GET_DATA = 0xCA, "GET DATA";
+    INS_20_VERIFY = 0x20, "VERIFY";
+    INS_AE_GENERATE_AC = 0xAE, "GENERATE AC";
+    INS_82_EXTERNAL_AUTHENTICATE = 0x82, "EXTERNAL AUTHENTICATE";
+    INS_84_GET_CHALLENGE = 0x84, "GET CHALLENGE";
+    INS_88_INTERNAL_AUTHENTICATE = 0x88, "INTERNAL AUTHENTICATE";
+    INS_24_PIN_CHANGE_UNBLOCK = 0x24, "PIN CHANGE/UNBLOCK";
+    INS_18_APPLICATION_UNBLOCK = 0x18, "APPLICATION UNBLOCK";
+    INS_1E_APPLICATION_BLOCK = 0x1E, "APPLICATION BLOCK";
+    INS_16_CARD_BLOCK = 0x16, "CARD BLOCK";
+}
 
 /// Class of script commands with secure messaging format 2.
 pub const CLA_84_SECURE_MESSAGING: u8 = 0x84;
@@ -238,22 +242,7 @@ impl<'a> Command<'a> {
 
     /// Name of the command for people; `None` for an instruction not listed here.
     pub fn title(&self) -> Option<&'static str> {
-        Some(match self.ins {
-            INS_A4_SELECT => "SELECT",
-            INS_A8_GET_PROCESSING_OPTIONS => "GET PROCESSING OPTIONS",
-            INS_B2_READ_RECORD => "READ RECORD",
-            INS_CA_GET_DATA => "GET DATA",
-            INS_20_VERIFY => "VERIFY",
-            INS_AE_GENERATE_AC => "GENERATE AC",
-            INS_82_EXTERNAL_AUTHENTICATE => "EXTERNAL AUTHENTICATE",
-            INS_84_GET_CHALLENGE => "GET CHALLENGE",
-            INS_88_INTERNAL_AUTHENTICATE => "INTERNAL AUTHENTICATE",
-            INS_24_PIN_CHANGE_UNBLOCK => "PIN CHANGE/UNBLOCK",
-            INS_18_APPLICATION_UNBLOCK => "APPLICATION UNBLOCK",
-            INS_1E_APPLICATION_BLOCK => "APPLICATION BLOCK",
-            INS_16_CARD_BLOCK => "CARD BLOCK",
-            _ => return None,
-        })
+        instruction_title(self.ins)
     }
 
     /// Whether the data is never displayed or logged: VERIFY, and PIN CHANGE/UNBLOCK.
@@ -318,38 +307,25 @@ impl fmt::Debug for Response<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusWord(pub u16);
 
-/// Done.
-pub const SW_9000_OK: StatusWord = StatusWord(0x9000);
-/// Issuer authentication failed (EXTERNAL AUTHENTICATE).
-pub const SW_6300_AUTHENTICATION_FAILED: StatusWord = StatusWord(0x6300);
-/// Wrong length.
-pub const SW_6700_WRONG_LENGTH: StatusWord = StatusWord(0x6700);
-/// Security status not satisfied.
-pub const SW_6982_SECURITY_STATUS: StatusWord = StatusWord(0x6982);
-/// PIN is blocked.
-pub const SW_6983_PIN_BLOCKED: StatusWord = StatusWord(0x6983);
-/// Reference data cannot be used any more.
-pub const SW_6984_REFERENCE_INVALIDATED: StatusWord = StatusWord(0x6984);
-/// Conditions of use not satisfied.
-pub const SW_6985_CONDITIONS: StatusWord = StatusWord(0x6985);
-/// Secure messaging objects wrong: a MAC that does not verify.
-pub const SW_6988_SECURE_MESSAGING: StatusWord = StatusWord(0x6988);
-/// Wrong data.
-pub const SW_6A80_WRONG_DATA: StatusWord = StatusWord(0x6A80);
-/// Function not supported.
-pub const SW_6A81_NOT_SUPPORTED: StatusWord = StatusWord(0x6A81);
-/// File or application not found.
-pub const SW_6A82_FILE_NOT_FOUND: StatusWord = StatusWord(0x6A82);
-/// Record not found.
-pub const SW_6A83_RECORD_NOT_FOUND: StatusWord = StatusWord(0x6A83);
-/// Wrong P1 or P2.
-pub const SW_6A86_WRONG_PARAMETERS: StatusWord = StatusWord(0x6A86);
-/// Referenced data not found.
-pub const SW_6A88_DATA_NOT_FOUND: StatusWord = StatusWord(0x6A88);
-/// Instruction not supported.
-pub const SW_6D00_UNKNOWN_INSTRUCTION: StatusWord = StatusWord(0x6D00);
-/// Class not supported.
-pub const SW_6E00_UNKNOWN_CLASS: StatusWord = StatusWord(0x6E00);
+titled! {
+    status_title(StatusWord),
+    SW_9000_OK = StatusWord(0x9000), "done";
+    SW_6300_AUTHENTICATION_FAILED = StatusWord(0x6300), "issuer authentication failed";
+    SW_6700_WRONG_LENGTH = StatusWord(0x6700), "wrong length";
+    SW_6982_SECURITY_STATUS = StatusWord(0x6982), "security status not satisfied";
+    SW_6983_PIN_BLOCKED = StatusWord(0x6983), "PIN blocked";
+    SW_6984_REFERENCE_INVALIDATED = StatusWord(0x6984), "reference data invalidated";
+    SW_6985_CONDITIONS = StatusWord(0x6985), "conditions of use not satisfied";
+    SW_6988_SECURE_MESSAGING = StatusWord(0x6988), "secure messaging MAC wrong";
+    SW_6A80_WRONG_DATA = StatusWord(0x6A80), "wrong data";
+    SW_6A81_NOT_SUPPORTED = StatusWord(0x6A81), "not supported";
+    SW_6A82_FILE_NOT_FOUND = StatusWord(0x6A82), "file or application not found";
+    SW_6A83_RECORD_NOT_FOUND = StatusWord(0x6A83), "record not found";
+    SW_6A86_WRONG_PARAMETERS = StatusWord(0x6A86), "wrong P1 or P2";
+    SW_6A88_DATA_NOT_FOUND = StatusWord(0x6A88), "data not found";
+    SW_6D00_UNKNOWN_INSTRUCTION = StatusWord(0x6D00), "unknown instruction";
+    SW_6E00_UNKNOWN_CLASS = StatusWord(0x6E00), "unknown class";
+}
 
 impl StatusWord {
     /// `63Cx`: the PIN was wrong, `tries_left` (0 to 15; more counts as 15) tries are left.
@@ -374,25 +350,7 @@ impl StatusWord {
         if self.tries_left().is_some() {
             return Some("wrong PIN, tries left in the last digit");
         }
-        Some(match self {
-            SW_9000_OK => "done",
-            SW_6300_AUTHENTICATION_FAILED => "issuer authentication failed",
-            SW_6700_WRONG_LENGTH => "wrong length",
-            SW_6982_SECURITY_STATUS => "security status not satisfied",
-            SW_6983_PIN_BLOCKED => "PIN blocked",
-            SW_6984_REFERENCE_INVALIDATED => "reference data invalidated",
-            SW_6985_CONDITIONS => "conditions of use not satisfied",
-            SW_6988_SECURE_MESSAGING => "secure messaging MAC wrong",
-            SW_6A80_WRONG_DATA => "wrong data",
-            SW_6A81_NOT_SUPPORTED => "not supported",
-            SW_6A82_FILE_NOT_FOUND => "file or application not found",
-            SW_6A83_RECORD_NOT_FOUND => "record not found",
-            SW_6A86_WRONG_PARAMETERS => "wrong P1 or P2",
-            SW_6A88_DATA_NOT_FOUND => "data not found",
-            SW_6D00_UNKNOWN_INSTRUCTION => "unknown instruction",
-            SW_6E00_UNKNOWN_CLASS => "unknown class",
-            _ => return None,
-        })
+        status_title(self)
     }
 }
 
