@@ -51,8 +51,8 @@ pub struct Commit {
     /// `None`: the act leaves the card's state as it is (a match with full tries), only the journal grows.
     pub new_state: Option<NewState>,
     pub message: Option<MessageRecord>,
-    /// Answer to be recorded for a message that hasn't arrived yet (a reversal that overtook its original).
-    /// Ignored when that message is already there.
+    /// Answer to be recorded for a message that was taken back: its own is replaced, whether it has arrived or still
+    /// comes (a reversal that overtook its original).
     pub tombstone: Option<MessageRecord>,
     pub step_up: Option<StepUpSpend>,
     /// At least one: every effect has its record (I11).

@@ -159,7 +159,11 @@ impl<'c> Writing<'c> {
 
     fn write_effects(&mut self, commit: &Commit) -> Result<(), Failure> {
         if let Some(tombstone) = &commit.tombstone {
-            self.insert_message(tombstone)?;
+            self.connection.prepare_cached(sql::BURY_MESSAGE)?.execute((
+                &tombstone.identity,
+                &tombstone.content,
+                &tombstone.answer,
+            ))?;
         }
         if let Some(new) = &commit.new_state {
             self.move_card(commit.card, commit.expected_version, new)?;

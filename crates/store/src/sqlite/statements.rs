@@ -31,6 +31,8 @@ statements! {
     MESSAGE = "SELECT identity, content, answer FROM message WHERE identity = $1";
     INSERT_MESSAGE = "INSERT INTO message (identity, content, answer) VALUES ($1, $2, $3) \
         ON CONFLICT (identity) DO NOTHING";
+    BURY_MESSAGE = "INSERT INTO message (identity, content, answer) VALUES ($1, $2, $3) \
+        ON CONFLICT (identity) DO UPDATE SET answer = excluded.answer";
 
     AUDIT_HEAD = "SELECT sequence, at, kind, card, actor, detail, hash FROM audit \
         ORDER BY sequence DESC LIMIT 1";

@@ -30,7 +30,7 @@ macro_rules! conformance {
             commits::a_commit_on_no_card_is_a_version_conflict,
             commits::a_repeated_message_gets_the_recorded_answer_and_writes_nothing,
             commits::a_repeat_is_told_even_after_the_card_moved_on,
-            commits::a_tombstone_answers_the_message_that_comes_late_and_never_replaces_an_answer,
+            commits::a_tombstone_answers_a_message_that_comes_late_and_one_that_was_answered,
             commits::a_missing_step_up_writes_nothing,
             commits::a_step_up_is_bound_to_session_card_operation_and_age,
             commits::items_of_a_batch_see_those_before_them,
