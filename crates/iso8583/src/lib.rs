@@ -6,18 +6,23 @@
 //! DE55 stays bytes (room `emv`) and DE52 stays enciphered (room `hsm`). No error and no `Debug` shows content.
 //!
 //! ```
+//! use iso8583::build::MessageBuilder;
 //! use iso8583::dialect::Dialect;
 //! use iso8583::message::Message;
-//! use iso8583::build::MessageBuilder;
-//! use iso8583::mti::MTI_0800_NETWORK_REQUEST;
 //!
 //! let dialect = Dialect::named("ascii-1987")?;
-//! let mut echo = MessageBuilder::new(&dialect, MTI_0800_NETWORK_REQUEST);
-//! echo.set(7, b"1122161500")?.set(11, b"000042")?.set(70, b"301")?;
-//! let mut frame = Vec::new();
-//! echo.write_to(&mut frame);
-//! let received = Message::parse(&frame, &dialect)?;
-//! assert_eq!(received.field(70), Some(&b"301"[..]));
+//! let frame = b"0100\x70\x20\0\0\0\0\0\0164111111111111111000000000000001000000042";
+//! let request = Message::parse(frame, &dialect)?;
+//! assert_eq!(request.field(4), Some(&b"000000001000"[..]));
+//!
+//! let cut = Message::parse(&frame[..20], &dialect).unwrap_err();
+//! assert_eq!(cut.to_string(), "field 2 at byte 14: wanted 16 bytes, the message has 6 left");
+//!
+//! let mut response = MessageBuilder::new(&dialect, request.mti().response().ok_or("a request")?);
+//! response.echo(&request, &[2, 3, 4, 11])?.set(39, b"00")?;
+//! let mut answer = Vec::new();
+//! response.write_to(&mut answer);
+//! assert!(answer.starts_with(b"0110"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![warn(missing_docs)]

@@ -80,7 +80,7 @@ pub struct CvnProfile {
 pub enum AcKeyMethod {
     /// ICC MK-AC itself.
     MasterKey,
-    /// [`crate::session_keys::common_ac`].
+    /// [`crate::session_keys::common`] or [`crate::session_keys::common_aes`] with the ATC.
     Common,
     /// [`crate::session_keys::mastercard_skd`].
     MastercardSkd,
