@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::{
     Web,
     page::{Chrome, Place, html},
-    session,
+    password, session,
     told::PageError,
 };
 
@@ -89,8 +89,9 @@ pub(super) async fn enter(
     let Form(form) = form?;
     let pace = tokio::time::sleep(REFUSAL_PACE);
     let user_id = form.user_id.trim().to_owned();
+    let place = web.passwords.place()?;
     let found = web.desk.store.cardmember_by_user_id(&user_id).await?;
-    let Some(cardmember) = recognised(&web, found, Zeroizing::new(form.password)).await? else {
+    let Some(cardmember) = recognised(&web, place, found, Zeroizing::new(form.password)).await? else {
         pace.await;
         let page = SignInPage {
             chrome: Chrome::outside(&web),
@@ -132,6 +133,7 @@ fn target(next: &str) -> &str {
 /// The cardmember whose password it is. A paused one isn't recognised, right password or not.
 async fn recognised(
     web: &Web,
+    place: password::Place<'_>,
     found: Option<CardmemberRecord>,
     password: Zeroizing<String>,
 ) -> Result<Option<CardmemberRecord>, PageError> {
@@ -150,7 +152,7 @@ async fn recognised(
         .as_ref()
         .filter(|_| charged)
         .and_then(|cardmember| cardmember.password_hash.clone());
-    let right = web.passwords.matches(hash, password).await;
+    let right = place.matches(hash, password).await;
     Ok(found.filter(|_| right))
 }
 

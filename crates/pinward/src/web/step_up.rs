@@ -157,6 +157,7 @@ pub(super) async fn grant(
     let Form(form) = form?;
     let password = Zeroizing::new(form.password);
     let card = own_card(&web, &signed_in, &form.card).await?;
+    let place = web.passwords.place()?;
     let now = web.now();
     let cardmember = &signed_in.cardmember;
     let error = match web
@@ -169,12 +170,7 @@ pub(super) async fn grant(
             "Too many wrong passwords. Try again after {}.",
             super::page::day_and_time(until),
         ),
-        SignInCharge::Charged
-            if web
-                .passwords
-                .matches(cardmember.password_hash.clone(), password)
-                .await =>
-        {
+        SignInCharge::Charged if place.matches(cardmember.password_hash.clone(), password).await => {
             let audit = AuditEvent {
                 at: now,
                 kind: "step_up_granted",

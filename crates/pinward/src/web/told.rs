@@ -12,6 +12,8 @@ use issuer::{ActError, Fault, Refusal};
 use serde_json::json;
 use store::StoreFault;
 
+use super::password::Crowded;
+
 /// An answer that isn't what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
@@ -73,6 +75,16 @@ impl Told {
             "signed_out",
             "You are signed out.",
             "Nothing was changed. Sign in and start again.",
+        )
+    }
+
+    /// More passwords wait to be looked at than should.
+    fn crowded() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Many people are signing in right now.",
+            "Nothing was changed, and no try was counted. Wait ten seconds, then try again.",
         )
     }
 
@@ -261,6 +273,12 @@ impl From<ActError> for Told {
 impl From<StoreFault> for Told {
     fn from(fault: StoreFault) -> Self {
         Fault::from(fault).into()
+    }
+}
+
+impl From<Crowded> for Told {
+    fn from(_: Crowded) -> Self {
+        Self::crowded()
     }
 }
 

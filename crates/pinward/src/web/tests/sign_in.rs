@@ -1,11 +1,16 @@
 //! Sign-in, sessions and their ends.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
 use sha2::{Digest, Sha256};
 use store::SessionRecord;
+use tokio::task::JoinSet;
+
+use crate::web::password::WAITING_MAX;
 
 use super::{MINUTE_MS, NOW, PASSWORD, Portal, made};
 
@@ -30,6 +35,26 @@ async fn a_wrong_password_an_unknown_user_and_a_paused_one_get_the_same_bytes() 
         assert_eq!(portal.try_sign_in("ada", "not it").await.whole(), wrong.whole());
     }
     assert_eq!(portal.try_sign_in("ada", PASSWORD).await.whole(), wrong.whole());
+}
+
+#[tokio::test]
+async fn a_crowd_is_told_to_come_back_and_loses_no_try_by_it() {
+    let portal = Arc::new(Portal::open().await);
+    let crowd: JoinSet<StatusCode> = (0..2 * WAITING_MAX)
+        .map(|_| {
+            let portal = Arc::clone(&portal);
+            async move { portal.try_sign_in("eve", "not it").await.status }
+        })
+        .collect();
+    let answers = crowd.join_all().await;
+    let count = |status| answers.iter().filter(|answer| **answer == status).count();
+    assert!(count(StatusCode::UNPROCESSABLE_ENTITY) >= WAITING_MAX);
+    assert!(count(StatusCode::SERVICE_UNAVAILABLE) > 0);
+    assert_eq!(
+        count(StatusCode::UNPROCESSABLE_ENTITY) + count(StatusCode::SERVICE_UNAVAILABLE),
+        answers.len()
+    );
+    portal.sign_in("ada").await;
 }
 
 #[tokio::test]
