@@ -109,7 +109,7 @@ async fn open_cards<'a>(
             Some(Ok(card)) => cases.push(Case {
                 index,
                 request,
-                chip: ChipData::of(request, card.programme.scheme),
+                chip: ChipData::of(request, &card),
                 card,
             }),
             Some(Err(fault)) => answers.give_up(request, key.row, index, &fault),

@@ -158,14 +158,8 @@ struct Turn {
 
 /// Has the HSM check the card's record and the cryptogram, if there is one.
 async fn hear(desk: &Desk, card: &OpenCard<'_>, results: &ChipResults) -> Result<Heard, Fault> {
-    let read = |bytes: &Vec<u8>| {
-        ChipData::read(
-            bytes,
-            card.programme.scheme,
-            CardEntry::Contact,
-            RequestKind::Advice,
-        )
-    };
+    let read =
+        |bytes: &Vec<u8>| ChipData::read(bytes, &results.pan, card, CardEntry::Contact, RequestKind::Advice);
     let chip = results.chip.as_ref().map(read).transpose();
     let cryptogram = chip.as_ref().ok().and_then(Option::as_ref);
     let check = CheckRequest {
@@ -205,7 +199,7 @@ async fn commit(desk: &Desk, card: &OpenCard<'_>, told: &Told<'_>, now: Timestam
         tombstone: told.reversed().map(|identity| MessageRecord {
             identity,
             content: [0; 32],
-            answer: AuthorisationAnswer::declined(Decision::ReversedBefore).encode(),
+            answer: told.as_reversed().encode(),
         }),
         step_up: None,
         audit: told.audit(card.row(), &turn, now),
@@ -228,6 +222,14 @@ impl Told<'_> {
             resolutions,
             claimed,
             doubtful,
+        }
+    }
+
+    /// What a repeat of the transaction gets from now on. A further reversal still finds its counter.
+    fn as_reversed(&self) -> AuthorisationAnswer {
+        AuthorisationAnswer {
+            atc: self.original.as_ref().and_then(|answer| answer.atc),
+            ..AuthorisationAnswer::declined(Decision::ReversedBefore)
         }
     }
 

@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn the_pin_is_told_apart_from_what_else_the_request_is_declined_for() {
         check(PinCheck::Match, Decision::Approved, Verdict::Match);
-        check(PinCheck::Match, Decision::FraudSuspected, Verdict::Match);
+        check(PinCheck::Match, Decision::CounterFarAhead, Verdict::Match);
         check(PinCheck::NoMatch, Decision::IncorrectPin, Verdict::NoMatch);
         check(PinCheck::NoReference, Decision::PinNotSet, Verdict::NoReference);
         check(

@@ -27,7 +27,7 @@ pub(crate) fn of_message(request: &AuthorisationRequest, chip: Option<&ChipData>
         signals.push(FraudSignal::EntryModeDisagrees);
     }
     let asks_elsewhere = request.kind == RequestKind::Request && !request.decided_here();
-    if asks_elsewhere && chip.is_some_and(|chip| chip.amount_minor != request.amount_minor) {
+    if asks_elsewhere && chip.is_some_and(|chip| !chip.covers_amount(request)) {
         signals.push(FraudSignal::AmountDiffers);
     }
     signals

@@ -24,7 +24,7 @@ const PIN: &str = "7394";
 
 #[tokio::test]
 async fn every_bad_input_has_its_decision_and_its_line_and_charges_nothing() {
-    let rows: [(&str, Decision, Spoil); 15] = [
+    let rows: [(&str, Decision, Spoil); 20] = [
         ("no card sequence number", Decision::Approved, |request| {
             request.psn = None
         }),
@@ -65,6 +65,29 @@ async fn every_bad_input_has_its_decision_and_its_line_and_charges_nothing() {
         ("an unknown tag besides", Decision::Approved, |request| {
             data(request).extend([0xDF, 0x7F, 0x01, 0x00]);
         }),
+        ("the card's own number in 5A", Decision::Approved, |request| {
+            let number = request.pan.expose_digits().to_owned();
+            let number = data_encoding::HEXUPPER.decode(number.as_bytes()).unwrap();
+            data(request).extend([&[0x5A, 0x08], &number[..]].concat());
+        }),
+        ("another number in 5A", Decision::ChipDataUnusable, |request| {
+            data(request).extend(*b"\x5A\x08\x47\x61\x73\x90\x01\x01\x00\x10");
+        }),
+        ("another number in 57", Decision::ChipDataUnusable, |request| {
+            data(request).extend(*b"\x57\x0A\x47\x61\x73\x90\x01\x01\x00\x10\xD3\x91");
+        }),
+        (
+            "another sequence number in 5F34",
+            Decision::ChipDataUnusable,
+            |request| {
+                data(request).extend([0x5F, 0x34, 0x01, 0x07]);
+            },
+        ),
+        (
+            "another currency than the chip signed",
+            Decision::AmountDiffers,
+            |request| request.currency = 840,
+        ),
         ("an AAC", Decision::ChipDataUnusable, |request| {
             replace(request, [0x9F, 0x27], 3, 0x00)
         }),

@@ -110,6 +110,23 @@ async fn a_reversal_that_overtakes_its_original_has_it_declined_without_a_script
 }
 
 #[tokio::test]
+async fn a_transaction_that_was_taken_back_is_not_approved_when_it_is_repeated() {
+    let directory = TempDir::new().unwrap();
+    let (bank, cards) = Bank::found(directory.path(), programme(), 1, FIRST_PIN).await;
+    let mut story = Story::new(&bank, &cards[0], directory.path(), 1);
+    story.change().await;
+    let presented = present(&mut story.chip, Interface::Contact, &[], CLAIMS_NOTHING);
+    let request = bank.request(&cards[0], CardEntry::Contact, Some(presented.field_55));
+    let first = decide(&bank, &request).await;
+    assert!(script(first.chip.as_deref().unwrap()).is_some());
+    story.bank.take_back(story.card, &request).await;
+    let repeated = decide(&bank, &request).await;
+    assert_eq!(repeated.decision, Decision::ReversedBefore);
+    assert_eq!(repeated.chip, None, "its script isn't given out again");
+    story.settle().await;
+}
+
+#[tokio::test]
 async fn a_terminal_that_claims_a_pin_check_which_the_chip_denies_is_declined() {
     let directory = TempDir::new().unwrap();
     let (bank, cards) = Bank::found(directory.path(), programme(), 1, FIRST_PIN).await;

@@ -41,7 +41,11 @@ impl Case<'_> {
         if decline::outright(self, now).is_some() {
             return nothing_else;
         }
-        let proven_or_waived = cryptogram.is_some() || self.card.programme.pin_without_chip;
+        let proven_or_waived = match self.chip() {
+            // An old cryptogram proves that there was a card, not that it is here.
+            Some(chip) => !self.card.state.is_replay(chip.atc),
+            None => self.card.programme.pin_without_chip,
+        };
         let comparable = proven_or_waived && self.card.state.tries.locked(now).is_none();
         CheckRequest {
             cryptogram,

@@ -30,21 +30,11 @@ pub(super) fn outright(case: &Case<'_>, now: Timestamp) -> Option<Decision> {
         if request.psn.is_some_and(|psn| psn != card.record.psn) {
             return Some(Decision::ChipDataUnusable);
         }
-        if card.state.is_replay(chip.atc) {
-            return Some(Decision::CryptogramReplayed);
-        }
-        if request.decided_here() && chip.amount_minor != request.amount_minor {
+        if request.decided_here() && !chip.covers_amount(request) {
             return Some(Decision::AmountDiffers);
         }
     }
-    for_service(case, now).or_else(|| {
-        let declines = |signal: &FraudSignal| card.programme.fraud.declines(*signal);
-        let of_message = fraud::of_message(request, chip.as_ref());
-        of_message
-            .iter()
-            .any(declines)
-            .then_some(Decision::FraudSuspected)
-    })
+    for_service(case, now).or_else(|| for_fraud(case, &fraud::of_message(request, chip.as_ref())))
 }
 
 fn is_expired(card: &OpenCard<'_>, now: Timestamp) -> bool {
@@ -59,7 +49,7 @@ fn for_service(case: &Case<'_>, now: Timestamp) -> Option<Decision> {
     if !request.transaction.is_pin_service() || !request.decided_here() {
         return None;
     }
-    if !case.chip().is_some_and(|chip| chip.contact) {
+    if !case.chip().is_some_and(ChipData::is_inserted) {
         return Some(Decision::ChipRequired);
     }
     if request.pin.is_none() {
@@ -81,11 +71,11 @@ pub(super) fn for_fraud(case: &Case<'_>, signals: &[FraudSignal]) -> Option<Deci
     Some(match declined {
         FraudSignal::Wedge => Decision::OfflinePinClaimFalse,
         FraudSignal::AtcBehind => Decision::CryptogramReplayed,
-        FraudSignal::AtcFarAhead
-        | FraudSignal::RepeatedUnpredictableNumber
-        | FraudSignal::EntryModeDisagrees
-        | FraudSignal::AmountDiffers
-        | FraudSignal::Fallback => Decision::FraudSuspected,
+        FraudSignal::AtcFarAhead => Decision::CounterFarAhead,
+        FraudSignal::RepeatedUnpredictableNumber => Decision::UnpredictableNumberRepeated,
+        FraudSignal::EntryModeDisagrees => Decision::EntryModeDisagrees,
+        FraudSignal::AmountDiffers => Decision::AmountDiffers,
+        FraudSignal::Fallback => Decision::FallbackRefused,
     })
 }
 

@@ -57,10 +57,19 @@ fn judge_request(case: &Case<'_>, found: Found, now: Timestamp) -> Judgement {
     } = found;
     let outright = decline::outright(case, now);
     let chip = case.chip().filter(|_| outright.is_none());
-    let proved = chip.filter(|_| reply.cryptogram_valid == Some(true));
-    let signals = signals(case, outright, proved, number_repeated);
+    let valid = chip.filter(|_| reply.cryptogram_valid == Some(true));
+    let proved = valid.filter(|chip| !case.card.state.is_replay(chip.atc));
+    let mut signals = fraud::of_message(case.request, case.chip());
+    if let Some(chip) = proved {
+        fraud::of_chip(&case.card, chip, &mut signals);
+    } else if valid.is_some() {
+        signals.push(FraudSignal::AtcBehind);
+    }
+    if number_repeated {
+        signals.push(FraudSignal::RepeatedUnpredictableNumber);
+    }
     let decision = outright
-        .or_else(|| (chip.is_some() && proved.is_none()).then_some(Decision::CryptogramInvalid))
+        .or_else(|| (chip.is_some() && valid.is_none()).then_some(Decision::CryptogramInvalid))
         .or_else(|| decline::for_fraud(case, &signals))
         .or_else(|| decline::for_pin(case, proved, &reply, now))
         .or_else(|| decline::for_amount(case))
@@ -178,25 +187,6 @@ fn serve(
             None
         }
     }
-}
-
-fn signals(
-    case: &Case<'_>,
-    outright: Option<Decision>,
-    proved: Option<&ChipData>,
-    number_repeated: bool,
-) -> Vec<FraudSignal> {
-    let mut signals = fraud::of_message(case.request, case.chip());
-    if outright == Some(Decision::CryptogramReplayed) {
-        signals.push(FraudSignal::AtcBehind);
-    }
-    if let Some(chip) = proved {
-        fraud::of_chip(&case.card, chip, &mut signals);
-    }
-    if number_repeated {
-        signals.push(FraudSignal::RepeatedUnpredictableNumber);
-    }
-    signals
 }
 
 /// An advice: what its cryptogram proves is taken in, also late. Nothing is refused: what it tells has happened.

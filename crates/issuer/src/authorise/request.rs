@@ -151,11 +151,17 @@ pub enum Decision {
     NewPinUnacceptable,
     /// A PIN came without proof of the card, or a PIN service without an inserted card.
     ChipRequired,
-    /// A fraud signal that the programme declines; [`AuthorisationAnswer::signals`] names it.
-    FraudSuspected,
+    /// The chip's transaction counter is too far ahead of the last one seen.
+    CounterFarAhead,
+    /// The terminal used its unpredictable number for another cryptogram before.
+    UnpredictableNumberRepeated,
+    /// The message and the chip data name different ways in which card and terminal met.
+    EntryModeDisagrees,
+    /// The magnetic stripe was read because the chip is said to have failed.
+    FallbackRefused,
     AmountTooHigh,
     CurrencyNotServed,
-    /// The transaction was reversed before it arrived.
+    /// The transaction was reversed before it arrived, or arrives again after its reversal.
     ReversedBefore,
     /// Another message has this identity.
     DuplicateDiffers,

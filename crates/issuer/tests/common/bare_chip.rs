@@ -138,6 +138,8 @@ impl BareChip {
             psn: Some(psn().number()),
             entry_mode: manner.entry_mode,
             script_results: None,
+            pan: None,
+            track_2: None,
         };
         Spoken {
             field_55: field55.to_bytes(),

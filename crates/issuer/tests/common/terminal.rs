@@ -108,6 +108,8 @@ pub(crate) fn present(chip: &mut Chip, interface: Interface, keyed: &[&str], cla
             0x07
         }),
         script_results: None,
+        pan: None,
+        track_2: None,
     };
     Presented {
         field_55: field_55.to_bytes(),

@@ -27,7 +27,10 @@ pub(super) fn response_code(decision: Decision) -> &'static [u8; 2] {
         Decision::CryptogramReplayed
         | Decision::AmountDiffers
         | Decision::OfflinePinClaimFalse
-        | Decision::FraudSuspected => &RESPONSE_59_SUSPECTED_FRAUD,
+        | Decision::CounterFarAhead
+        | Decision::UnpredictableNumberRepeated
+        | Decision::EntryModeDisagrees
+        | Decision::FallbackRefused => &RESPONSE_59_SUSPECTED_FRAUD,
         Decision::IncorrectPin => &RESPONSE_55_INCORRECT_PIN,
         Decision::PinTriesExceeded | Decision::UnlocksUsedUp => &RESPONSE_75_PIN_TRIES_EXCEEDED,
         Decision::PinBlockUnreadable => &RESPONSE_81_PIN_BLOCK_ERROR,
