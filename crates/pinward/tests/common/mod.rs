@@ -45,8 +45,8 @@ pub(crate) const USER_ID: &str = "ada.byrne";
 pub(crate) const PASSWORD: &str = "a password for the test";
 /// What clients of the JSON API present.
 pub(crate) const API_TOKEN: &str = "a token of the test, long enough to be one";
-/// How long a process may be silent when it is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a process may take until it says what is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
 /// The rules of the cards: PINs of 12 digits are compared without a chip.
@@ -139,29 +139,9 @@ impl Installation {
         let cards = import(&data, remote.clone(), &acquirer, wishes.pins).await;
         set_password(&data);
 
-        let config = data.join("pinward.toml");
-        let arguments = ["--log", "json", "serve", "--config"].map(Path::new);
-        let desk = Process::start(
-            &[&arguments[..], &[config.as_path()]].concat(),
-            &data.join("desk.log"),
-        );
-        let mut web: Option<SocketAddr> = None;
-        let mut links = HashMap::new();
         let listening = 2 + wishes.links.matches("listen =").count();
-        while web.is_none() || links.len() < listening {
-            let line = desk.wait_for(r#""address":"#);
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            let fields = &line["fields"];
-            let address = || fields["address"].as_str().unwrap().parse().unwrap();
-            match fields["message"].as_str().unwrap() {
-                "web" => web = Some(address()),
-                "ISO 8583 host" => {
-                    links.insert(fields["link"].as_str().unwrap().to_owned(), address());
-                }
-                _ => {}
-            }
-        }
-        let (web, host) = (web.unwrap(), links["acquirer-1"]);
+        let (desk, web, links) = start_desk(&data, listening);
+        let host = links["acquirer-1"];
         let acquirer = open_acquirer(&bureau, "ascii-1987", &host.to_string(), &zone_key);
         let host_aes = links["acquirer-aes"].to_string();
         let acquirer_aes = open_acquirer(&bureau, "ascii-1987-aes", &host_aes, &zone_key_aes);
@@ -180,6 +160,13 @@ impl Installation {
             hsm,
             directory,
         }
+    }
+
+    /// Ends the desk as a power cut would, and starts it again over the same data, on other ports.
+    pub(crate) fn kill_and_restart_desk(&mut self) {
+        self.desk.kill();
+        (self.desk, self.web, self.links) = start_desk(&self.data, self.links.len());
+        self.host = self.links["acquirer-1"];
     }
 
     /// The acquirer of a link, with the TDES zone PIN key.
@@ -338,14 +325,23 @@ impl Process {
 
     /// The first line of the log, after those already seen, that holds this.
     pub(crate) fn wait_for(&self, part: &str) -> String {
+        let until = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let line = self.lines.recv_timeout(PATIENCE);
-            let line =
-                line.unwrap_or_else(|_| panic!("the process ended, or is silent, without saying {part:?}"));
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| {
+                panic!("the process ended, or let time run out, without saying {part:?}")
+            });
             if line.contains(part) {
                 return line;
             }
         }
+    }
+
+    /// Ends it without a word (SIGKILL).
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -359,6 +355,32 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The desk over a data directory with so many links that listen; its addresses.
+fn start_desk(data: &Path, listening: usize) -> (Process, SocketAddr, HashMap<String, SocketAddr>) {
+    let config = data.join("pinward.toml");
+    let arguments = ["--log", "json", "serve", "--config"].map(Path::new);
+    let desk = Process::start(
+        &[&arguments[..], &[config.as_path()]].concat(),
+        &data.join("desk.log"),
+    );
+    let mut web: Option<SocketAddr> = None;
+    let mut links = HashMap::new();
+    while web.is_none() || links.len() < listening {
+        let line = desk.wait_for(r#""address":"#);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let fields = &line["fields"];
+        let address = || fields["address"].as_str().unwrap().parse().unwrap();
+        match fields["message"].as_str().unwrap() {
+            "web" => web = Some(address()),
+            "ISO 8583 host" => {
+                links.insert(fields["link"].as_str().unwrap().to_owned(), address());
+            }
+            _ => {}
+        }
+    }
+    (desk, web.unwrap(), links)
 }
 
 fn follow(log: ChildStderr, mut file: File) -> Receiver<String> {

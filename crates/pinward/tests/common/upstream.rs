@@ -9,7 +9,7 @@ use std::{
 use iso8583::{
     dialect::Dialect,
     framing::{FrameReader, Framing},
-    mti::{Function, Mti},
+    mti::{Class, Function, Mti},
 };
 use sim::acquirer::message::Message;
 use tokio::{
@@ -25,6 +25,8 @@ pub(crate) enum Mood {
     /// With this DE39, at once.
     Answers(&'static str),
     Silent,
+    /// Answers nothing, not even advices.
+    Deaf,
     /// Approves after this many milliseconds.
     ApprovesAfter(u64),
     /// Bytes that are no message.
@@ -91,16 +93,27 @@ impl Upstream {
 
     /// Waits for a message of this type about this trace number.
     pub(crate) async fn wait_for(&self, mti: Mti, trace: &[u8]) -> Message {
-        let found = || {
-            let heard = self.heard();
-            heard
-                .into_iter()
-                .find(|message| message.mti == mti && message.field(11) == Some(trace))
-        };
+        self.wait_for_after(0, mti, trace).await
+    }
+
+    /// The same among those that came after so many others.
+    pub(crate) async fn wait_for_after(&self, heard: usize, mti: Mti, trace: &[u8]) -> Message {
+        let wanted = |message: &Message| message.mti == mti && message.field(11) == Some(trace);
+        self.wait_until(heard, &format!("{mti}"), wanted).await
+    }
+
+    /// Waits for a reversal of the request with this trace number, repeated or not.
+    pub(crate) async fn wait_for_reversal_of(&self, trace: &[u8]) -> Message {
+        let wanted =
+            |message: &Message| message.mti.class() == Class::Reversal && message.field(11) == Some(trace);
+        self.wait_until(0, "a reversal", wanted).await
+    }
+
+    async fn wait_until(&self, heard: usize, what: &str, wanted: impl Fn(&Message) -> bool) -> Message {
         let waiting = async {
             loop {
                 let news = self.shared.news.notified();
-                if let Some(message) = found() {
+                if let Some(message) = self.heard().into_iter().skip(heard).find(&wanted) {
                     return message;
                 }
                 news.await;
@@ -109,7 +122,7 @@ impl Upstream {
         let patience = Duration::from_secs(20);
         tokio::time::timeout(patience, waiting)
             .await
-            .unwrap_or_else(|_| panic!("the upstream never heard {mti}"))
+            .unwrap_or_else(|_| panic!("the upstream never heard {what}"))
     }
 
     /// Takes no connection any more. Those that stand end with their next message in the mood [`Mood::HangsUp`].
@@ -137,9 +150,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
             shared.news.notify_waiters();
             let mood = *shared.mood.lock().unwrap();
             let is_request = message.mti.function() == Function::Request;
-            match if is_request { mood } else { Mood::Answers("00") } {
+            let listens = is_request || mood == Mood::Deaf;
+            match if listens { mood } else { Mood::Answers("00") } {
                 Mood::Answers(code) => send(&write, &answer(&message, code)).await,
-                Mood::Silent => {}
+                Mood::Silent | Mood::Deaf => {}
                 Mood::ApprovesAfter(ms) => {
                     let (write, answer) = (write.clone(), answer(&message, "00"));
                     tokio::spawn(async move {

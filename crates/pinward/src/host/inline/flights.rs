@@ -91,6 +91,8 @@ pub(super) struct GivenUp {
 /// All that waits, and the connections.
 pub(super) struct Flights {
     by_key: HashMap<ExchangeKey, Flight>,
+    /// How many of them the desk began itself.
+    own: usize,
     /// In the order of their ends: every request may take the same time.
     ends: VecDeque<(Instant, ExchangeKey, u64)>,
     serial: u64,
@@ -104,6 +106,7 @@ impl Flights {
     pub(super) fn new(lines: usize) -> Self {
         Self {
             by_key: HashMap::new(),
+            own: 0,
             ends: VecDeque::new(),
             serial: 0,
             given_up: HashMap::new(),
@@ -113,7 +116,8 @@ impl Flights {
         }
     }
 
-    /// Sends a message over the next connection that stands, and remembers who waits for its answer.
+    /// Sends a message over the next connection that stands, and remembers who waits for its answer. At most `in_flight_max` of the
+    /// network's wait at a time.
     ///
     /// One that is on its way already is not sent again: its answer is both's, if both say the same. Nor is one that was
     /// given up: the network was told so, and the reversal that goes to the upstream must not meet it there.
@@ -143,7 +147,8 @@ impl Flights {
             };
             return Err((why, flown));
         }
-        if self.by_key.len() >= in_flight_max {
+        let is_own = matches!(flown, Flown::Own(_));
+        if !is_own && self.by_key.len() - self.own >= in_flight_max {
             return Err((NotPassed::Full, flown));
         }
         let Some((line, outgoing)) = self.next_standing() else {
@@ -162,6 +167,7 @@ impl Flights {
             waiting: vec![flown],
         };
         self.by_key.insert(key, flight);
+        self.own += usize::from(is_own);
         self.ends.push_back((until, key, self.serial));
         Ok(())
     }
@@ -179,7 +185,13 @@ impl Flights {
 
     /// Those who waited for this answer.
     pub(super) fn land(&mut self, key: ExchangeKey) -> Option<Vec<Flown>> {
-        self.by_key.remove(&key).map(|flight| flight.waiting)
+        self.take(key).map(|flight| flight.waiting)
+    }
+
+    fn take(&mut self, key: ExchangeKey) -> Option<Flight> {
+        let flight = self.by_key.remove(&key)?;
+        self.own -= usize::from(matches!(flight.waiting.first(), Some(Flown::Own(_))));
+        Some(flight)
     }
 
     /// What has waited too long.
@@ -252,7 +264,7 @@ impl Flights {
     }
 
     fn end(&mut self, key: ExchangeKey, ended: &mut Vec<Flown>) {
-        let Some(flight) = self.by_key.remove(&key) else {
+        let Some(flight) = self.take(key) else {
             return;
         };
         if let Some(Flown::Network(passed)) = flight.waiting.first()

@@ -171,11 +171,11 @@ impl Inline {
             let builder = debt.owed.build(link, &self.settings, debt.repeated);
             let key = debt.owed.key();
             let until = now + self.settings.timeout;
-            let sent = self
-                .flights()
-                .send(key, Flown::Own(debt), until, usize::MAX, |out| {
-                    append(self.settings.framing, &builder, out);
-                });
+            let sent =
+                self.flights()
+                    .send(key, Flown::Own(debt), until, self.settings.in_flight_max, |out| {
+                        append(self.settings.framing, &builder, out);
+                    });
             match sent {
                 Ok(()) => {}
                 // The same exchange is under way: its answer isn't this one's.
