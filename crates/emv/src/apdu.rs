@@ -41,8 +41,6 @@ pub const CLA_84_SECURE_MESSAGING: u8 = 0x84;
 pub const CLA_8C_SECURE_MESSAGING_BER_TLV: u8 = 0x8C;
 /// P2 of PIN CHANGE/UNBLOCK: only reset the PIN try counter.
 pub const P2_00_UNBLOCK: u8 = 0x00;
-/// P2 of PIN CHANGE/UNBLOCK: change, with the current PIN in the PIN block.
-pub const P2_01_CHANGE_WITH_CURRENT_PIN: u8 = 0x01;
 /// P2 of PIN CHANGE/UNBLOCK: change, without the current PIN.
 pub const P2_02_CHANGE: u8 = 0x02;
 /// P2 of VERIFY: plaintext PIN.

@@ -8,26 +8,16 @@ pub const MTI_0100_AUTHORISATION_REQUEST: Mti = Mti(*b"0100");
 pub const MTI_0110_AUTHORISATION_RESPONSE: Mti = Mti(*b"0110");
 /// `0120`: authorisation advice.
 pub const MTI_0120_AUTHORISATION_ADVICE: Mti = Mti(*b"0120");
-/// `0130`: authorisation advice response.
-pub const MTI_0130_AUTHORISATION_ADVICE_RESPONSE: Mti = Mti(*b"0130");
 /// `0200`: financial request.
 pub const MTI_0200_FINANCIAL_REQUEST: Mti = Mti(*b"0200");
-/// `0210`: financial response.
-pub const MTI_0210_FINANCIAL_RESPONSE: Mti = Mti(*b"0210");
 /// `0220`: financial advice.
 pub const MTI_0220_FINANCIAL_ADVICE: Mti = Mti(*b"0220");
-/// `0230`: financial advice response.
-pub const MTI_0230_FINANCIAL_ADVICE_RESPONSE: Mti = Mti(*b"0230");
 /// `0400`: reversal request.
 pub const MTI_0400_REVERSAL_REQUEST: Mti = Mti(*b"0400");
-/// `0410`: reversal response.
-pub const MTI_0410_REVERSAL_RESPONSE: Mti = Mti(*b"0410");
 /// `0420`: reversal advice.
 pub const MTI_0420_REVERSAL_ADVICE: Mti = Mti(*b"0420");
 /// `0421`: reversal advice, repeated.
 pub const MTI_0421_REVERSAL_ADVICE_REPEAT: Mti = Mti(*b"0421");
-/// `0430`: reversal advice response.
-pub const MTI_0430_REVERSAL_ADVICE_RESPONSE: Mti = Mti(*b"0430");
 /// `0800`: network management request.
 pub const MTI_0800_NETWORK_REQUEST: Mti = Mti(*b"0800");
 /// `0810`: network management response.

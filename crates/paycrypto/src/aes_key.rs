@@ -107,7 +107,7 @@ impl AesKey {
     }
 
     /// Enciphers in cipher block chaining mode, in place.
-    pub fn encrypt_cbc(&self, iv: [u8; 16], blocks: &mut [[u8; 16]]) {
+    pub(crate) fn encrypt_cbc(&self, iv: [u8; 16], blocks: &mut [[u8; 16]]) {
         let mut chain = iv;
         for block in blocks {
             chain = self.encrypt_block(xor16(*block, chain));
@@ -116,7 +116,7 @@ impl AesKey {
     }
 
     /// Deciphers in cipher block chaining mode, in place.
-    pub fn decrypt_cbc(&self, iv: [u8; 16], blocks: &mut [[u8; 16]]) {
+    pub(crate) fn decrypt_cbc(&self, iv: [u8; 16], blocks: &mut [[u8; 16]]) {
         let mut chain = iv;
         for block in blocks {
             let enciphered = *block;

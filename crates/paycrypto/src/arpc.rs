@@ -10,7 +10,7 @@ use crate::emv_key::EmvKey;
 use crate::tdes_key::{MacPadding, Tdes2Key, xor8};
 
 /// Most bytes of proprietary authentication data, EMV Book 2 8.2.2.
-pub const PROPRIETARY_LEN_MAX_BYTES: usize = 8;
+const PROPRIETARY_LEN_MAX_BYTES: usize = 8;
 
 /// What the issuer tells the card; each version takes the part that its method has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -128,14 +128,7 @@ impl AcSession {
         let mut data = [0; TERMINAL_DATA_LEN_BYTES + IAD_LEN_MAX_BYTES];
         let len = fill_data(&mut data, self.profile.ac_iad, input)?;
         let data = data.get(..len).ok_or(IadLengthError)?;
-        Ok(self.generate_over(data))
-    }
-
-    /// The cryptogram over data that is laid out already, each field as [`AcInput`] has it and in its order, the part
-    /// of the issuer application data that the version wants at the end.
-    #[must_use]
-    pub fn generate_over(&self, data: &[u8]) -> [u8; 8] {
-        self.key.mac(self.profile.ac_padding, data)
+        Ok(self.key.mac(self.profile.ac_padding, data))
     }
 
     /// Whether a cryptogram is the right one; compared in constant time.
@@ -143,12 +136,6 @@ impl AcSession {
     /// Refuses what [`AcSession::generate`] refuses. Says nothing about freshness: replay is caught by the ATC.
     pub fn verify(&self, input: &AcInput<'_>, cryptogram: [u8; 8]) -> Result<bool, IadLengthError> {
         Ok(self.generate(input)?.ct_eq(&cryptogram).into())
-    }
-
-    /// As [`AcSession::verify`], over data as for [`AcSession::generate_over`].
-    #[must_use]
-    pub fn verify_over(&self, data: &[u8], cryptogram: [u8; 8]) -> bool {
-        self.generate_over(data).ct_eq(&cryptogram).into()
     }
 
     /// The key that answers the cryptogram: the session key, or ICC MK-AC.

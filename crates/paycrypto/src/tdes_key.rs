@@ -85,21 +85,21 @@ impl Tdes2Key {
     }
 
     /// Enciphers each block by itself, in place.
-    pub fn encrypt_ecb(&self, blocks: &mut [[u8; 8]]) {
+    pub(crate) fn encrypt_ecb(&self, blocks: &mut [[u8; 8]]) {
         for block in blocks {
             *block = self.encrypt_block(*block);
         }
     }
 
     /// Deciphers each block by itself, in place.
-    pub fn decrypt_ecb(&self, blocks: &mut [[u8; 8]]) {
+    pub(crate) fn decrypt_ecb(&self, blocks: &mut [[u8; 8]]) {
         for block in blocks {
             *block = self.decrypt_block(*block);
         }
     }
 
     /// Enciphers in cipher block chaining mode, in place.
-    pub fn encrypt_cbc(&self, iv: [u8; 8], blocks: &mut [[u8; 8]]) {
+    pub(crate) fn encrypt_cbc(&self, iv: [u8; 8], blocks: &mut [[u8; 8]]) {
         let mut chain = iv;
         for block in blocks {
             chain = self.encrypt_block(xor8(*block, chain));
@@ -108,7 +108,7 @@ impl Tdes2Key {
     }
 
     /// Deciphers in cipher block chaining mode, in place.
-    pub fn decrypt_cbc(&self, iv: [u8; 8], blocks: &mut [[u8; 8]]) {
+    pub(crate) fn decrypt_cbc(&self, iv: [u8; 8], blocks: &mut [[u8; 8]]) {
         let mut chain = iv;
         for block in blocks {
             let enciphered = *block;

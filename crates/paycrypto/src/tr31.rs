@@ -28,7 +28,7 @@ mod protection;
 use protection::Protection;
 
 /// Most characters of a key block: its length field has four digits.
-pub const KEY_BLOCK_LEN_MAX: usize = 9999;
+const KEY_BLOCK_LEN_MAX: usize = 9999;
 
 /// A key block protection key; version D takes AES, the others TDES.
 #[derive(Clone, Copy, Debug)]

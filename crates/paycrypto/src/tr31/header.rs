@@ -105,8 +105,6 @@ pub struct KeyUsage([u8; 2]);
 impl KeyUsage {
     /// `B0`: DUKPT base derivation key.
     pub const B0_BASE_DERIVATION: Self = Self(*b"B0");
-    /// `C0`: card verification key.
-    pub const C0_CARD_VERIFICATION: Self = Self(*b"C0");
     /// `D0`: symmetric data encryption key.
     pub const D0_DATA_ENCRYPTION: Self = Self(*b"D0");
     /// `E0`: EMV issuer master key for application cryptograms.
@@ -115,8 +113,6 @@ impl KeyUsage {
     pub const E1_EMV_CONFIDENTIALITY: Self = Self(*b"E1");
     /// `E2`: EMV issuer master key for secure messaging, integrity.
     pub const E2_EMV_INTEGRITY: Self = Self(*b"E2");
-    /// `K0`: key encryption or wrapping key.
-    pub const K0_KEY_ENCRYPTION: Self = Self(*b"K0");
     /// `K1`: key block protection key.
     pub const K1_KEY_BLOCK_PROTECTION: Self = Self(*b"K1");
     /// `M3`: ISO 9797-1 MAC algorithm 3 key.
