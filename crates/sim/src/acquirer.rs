@@ -5,7 +5,7 @@
 //! | [`message`] | an ISO 8583 message as an acquirer keeps it |
 //! | [`link`] | one TCP exchange per message |
 //! | [`zone_key`] | PIN blocks under the zone key |
-//! | `dukpt` | PIN blocks under keys that are used once |
+//! | [`dukpt`] | PIN blocks under keys that are used once |
 //! | [`mac_key`] | MACs of messages |
 //! | [`processing_codes`] | what the network calls each transaction |
 
@@ -25,14 +25,14 @@ use serde::Deserialize;
 
 use crate::bureau::components::{self, ComponentsError};
 
-mod dukpt;
+pub mod dukpt;
 pub mod link;
 pub mod mac_key;
 pub mod message;
 pub mod processing_codes;
 pub mod zone_key;
 
-use self::dukpt::KeySerial;
+use self::dukpt::{CounterError, KeySerial};
 use self::mac_key::MacKey;
 use self::message::Message;
 use self::processing_codes::ProcessingCodes;
@@ -114,7 +114,7 @@ impl Acquirer {
     /// | `processing_codes` | object of [`ProcessingCodes`]; may be left out |
     /// | `acquirer_id` | DE32, 1 to 11 digits |
     /// | `zone_key` | TR-31 block of the zone PIN key under the key that the components make: TDES for PIN blocks of ISO 0, AES for ISO 4 |
-    /// | `key_serial` | for DUKPT, where `zone_key` is the base derivation key: the terminal's key serial number (10 bytes, TDES) or initial key id (8 bytes, AES), hexadecimal |
+    /// | `key_serial` | for DUKPT, where `zone_key` is the base derivation key: the terminal's key serial number (10 bytes, TDES) or initial key id (8 bytes, AES), hexadecimal. `<name>.counters.json` beside this file remembers which keys are used |
     /// | `mac_key` | TR-31 block of the zone MAC key; without it, messages have no MAC |
     /// | `component_paths` | the component files |
     ///
@@ -147,9 +147,7 @@ impl Acquirer {
             }
             Some(digits) => {
                 let serial = HEXUPPER_PERMISSIVE.decode(digits.as_bytes()).unwrap_or_default();
-                let second = Zoned::now().timestamp().as_second() & i64::from(u32::MAX);
-                let second = u32::try_from(second).expect("masked to 32 bits");
-                Some(KeySerial::new(&zone_key, serial, second)?)
+                Some(KeySerial::new(&zone_key, serial, path)?)
             }
         };
         let mac_key = file.mac_key.map(|block| MacKey::unwrap(&exchange_key, &block));
@@ -251,23 +249,25 @@ impl Acquirer {
     }
 
     /// Puts the blocks of the current PIN (DE52) and of the new one, and the key serial number where the key has one.
+    ///
+    /// Refuses where a key that is used once can't be had.
     pub(crate) fn put_pins(
         &self,
         message: &mut Message,
         pan: &Pan,
         current: Option<&Pin>,
         new: Option<&Pin>,
-    ) {
+    ) -> Result<(), CounterError> {
         let places = self.dialect.places();
         let current = current.map(|pin| (52, pin));
         let new = new.and_then(|pin| Some((places.new_pin?, pin)));
         let (fields, pins): (Vec<u8>, Vec<&Pin>) = current.into_iter().chain(new).unzip();
         if pins.is_empty() {
-            return;
+            return Ok(());
         }
         let blocks = match (&self.key_serial, places.key_serial) {
             (Some(serial), Some(place)) => {
-                let (serial, blocks) = serial.pin_blocks(&self.zone_key, &pins, pan);
+                let (serial, blocks) = serial.pin_blocks(&self.zone_key, &pins, pan)?;
                 message.put(place, serial);
                 blocks
             }
@@ -279,6 +279,7 @@ impl Acquirer {
         for (field, block) in fields.into_iter().zip(blocks) {
             message.put(field, block);
         }
+        Ok(())
     }
 
     /// Puts the fields that say which message this is: DE7, DE11, DE12, DE13, DE32, DE37.

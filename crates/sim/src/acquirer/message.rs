@@ -89,6 +89,17 @@ impl Message {
         Some(String::from_utf8_lossy(code).into_owned())
     }
 
+    /// The same message, said to have been sent before: 0400 becomes 0401.
+    #[must_use]
+    pub(crate) fn repeat(&self) -> Self {
+        let [version, class, function, origin] = self.mti.first_sent().digits();
+        let mti = Mti::parse(&[version, class, function, origin + 1]);
+        Self {
+            mti: mti.expect("each type that is sent first has one for its repeats"),
+            fields: self.fields.clone(),
+        }
+    }
+
     /// A reversal of this request, without its own identity: it names the original where the dialect has a place for that.
     #[must_use]
     pub(crate) fn reversal(&self, mti: Mti, dialect: &Dialect) -> Self {

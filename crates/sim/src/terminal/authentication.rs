@@ -13,7 +13,7 @@ use emv::tags::{
 };
 use emv::tlv;
 
-use super::journey::{CardTrouble, Party};
+use super::journey::{Party, Trouble};
 use super::offline_auth::{self, Certificate, OfflineAuthError, recover_icc_key, recover_issuer_key};
 use super::profile::{AuthenticatedBy, TerminalProfile, VerifiedBy};
 use super::reader::{CardData, CardReader};
@@ -49,7 +49,7 @@ pub(super) fn authenticate(
     card: &CardData,
     profile: &TerminalProfile,
     terminal: &TerminalData,
-) -> Result<Authentication, CardTrouble> {
+) -> Result<Authentication, Trouble> {
     let aip = card.interchange_profile()?;
     let cda = aip & AIP_CDA != 0 && profile.authenticates_by(AuthenticatedBy::Cda);
     let dda = aip & AIP_DDA != 0 && profile.authenticates_by(AuthenticatedBy::Dda);
@@ -135,9 +135,9 @@ fn sign(
     card: &CardData,
     key: &RsaPublicKey,
     terminal: &TerminalData,
-) -> Result<Result<Vec<u8>, OfflineAuthError>, CardTrouble> {
+) -> Result<Result<Vec<u8>, OfflineAuthError>, Trouble> {
     let ddol = match card.needed(TAG_9F49_DDOL) {
-        Ok(list) => Dol::parse(list).map_err(|_| CardTrouble::Unusable)?,
+        Ok(list) => Dol::parse(list).map_err(|_| Trouble::CardUnusable)?,
         Err(_) => Dol {
             entries: vec![(TAG_9F37_UNPREDICTABLE_NUMBER, 4)],
         },

@@ -17,13 +17,14 @@ use paycrypto::pin::Pin;
 use super::authentication;
 use super::cvm::{self, Verification, Verified};
 use super::deal::Deal;
-use super::journey::{CardTrouble, Faults, Journey, Outcome, Party, PullCard, ScriptReport};
-use super::online::{self, Asked};
+use super::journey::{Faults, Journey, Outcome, Party, PullCard, Reversal, ScriptReport, Trouble};
+use super::online;
 use super::profile::TerminalProfile;
 use super::reader::{CardData, CardReader, Cryptogram};
 use super::receipt::{self, ReceiptCvm};
 use super::slot::Card;
 use super::terminal_data::TerminalData;
+use super::trace::Trace;
 use crate::acquirer::Acquirer;
 use crate::acquirer::message::Message;
 use crate::card::chip::Interface;
@@ -59,7 +60,7 @@ struct Read {
 
 impl Read {
     /// Has the card end the transaction, declined.
-    fn decline(&mut self, reader: &mut CardReader<'_>, response_code: [u8; 2]) -> Result<(), CardTrouble> {
+    fn decline(&mut self, reader: &mut CardReader<'_>, response_code: [u8; 2]) -> Result<(), Trouble> {
         let none = CryptogramKind::Aac;
         reader.second_ac(&mut self.card, none, &self.terminal, response_code, None)?;
         Ok(())
@@ -88,7 +89,7 @@ impl Contact<'_> {
         reader: &mut CardReader<'_>,
         keyed: &[Pin],
         outcome: &mut Outcome,
-    ) -> Result<(), CardTrouble> {
+    ) -> Result<(), Trouble> {
         let Some(mut read) = self.first_cryptogram(reader, keyed, outcome)? else {
             return Ok(());
         };
@@ -97,7 +98,7 @@ impl Contact<'_> {
             CryptogramKind::Tc => {
                 outcome.approved = true;
                 outcome.display.push("APPROVED OFFLINE".to_owned());
-                let request = self.request(&read, keyed)?;
+                let request = self.request(&read, keyed, &mut reader.trace)?;
                 outcome.receipt = self.receipt(&request, None, &read.verified, true);
             }
             CryptogramKind::Arqc if self.profile.is_offline_only() => {
@@ -115,7 +116,7 @@ impl Contact<'_> {
         reader: &mut CardReader<'_>,
         keyed: &[Pin],
         outcome: &mut Outcome,
-    ) -> Result<Option<Read>, CardTrouble> {
+    ) -> Result<Option<Read>, Trouble> {
         let transaction_type = self.deal.transaction_type(self.acquirer.processing_codes());
         let mut terminal = TerminalData::new(&self.profile, self.deal.amount(), transaction_type);
         let mut card = reader.read_card(&self.profile, &terminal)?;
@@ -152,10 +153,10 @@ impl Contact<'_> {
                 first,
                 signed_by,
             })),
-            Err(CardTrouble::NotAuthentic) => {
+            Err(Trouble::CardNotAuthentic) => {
                 // A cryptogram that isn't the card's can't be sent (EMV Book 4 6.3.2.1).
                 terminal.tvr = terminal.tvr.with(TvrBit::CdaFailed);
-                receipt::say_trouble(outcome, CardTrouble::NotAuthentic);
+                receipt::say_trouble(outcome, Trouble::CardNotAuthentic);
                 let declined = RESPONSE_Z1_DECLINED_OFFLINE;
                 reader.second_ac(&mut card, CryptogramKind::Aac, &terminal, declined, None)?;
                 Ok(None)
@@ -171,21 +172,16 @@ impl Contact<'_> {
         read: &mut Read,
         keyed: &[Pin],
         outcome: &mut Outcome,
-    ) -> Result<(), CardTrouble> {
-        let request = self.request(read, keyed)?;
-        let answer = match online::ask(self.acquirer, &request, self.faults, &mut reader.trace).await {
-            Asked::Answered(answer) => answer,
-            Asked::Reversed | Asked::Unreachable => {
-                outcome.host_unreachable = true;
-                outcome.display.push("NO CONNECTION, DECLINED".to_owned());
-                return read.decline(reader, RESPONSE_Z3_UNABLE_TO_GO_ONLINE);
-            }
+    ) -> Result<(), Trouble> {
+        let request = self.request(read, keyed, &mut reader.trace)?;
+        let asked = online::ask(self.acquirer, &request, self.faults, &mut reader.trace, outcome);
+        let Some(answer) = asked.await else {
+            return read.decline(reader, RESPONSE_Z3_UNABLE_TO_GO_ONLINE);
         };
-        outcome.response_code = answer.response_code();
         let completed = self.complete(reader, read, &answer, outcome);
         outcome.approved = completed == Ok(true);
         if self.acquirer.approves(&answer) && !outcome.approved {
-            self.give_up(reader, &request, outcome.script).await;
+            outcome.reversal = Some(self.give_up(reader, &request, outcome.script).await);
         }
         outcome.receipt = self.receipt(&request, Some(&answer), &read.verified, outcome.approved);
         completed?;
@@ -195,7 +191,7 @@ impl Contact<'_> {
         Ok(())
     }
 
-    fn request(&self, read: &Read, keyed: &[Pin]) -> Result<Message, CardTrouble> {
+    fn request(&self, read: &Read, keyed: &[Pin], trace: &mut Trace) -> Result<Message, Trouble> {
         let mut request = online::request(self.acquirer, &self.profile, self.deal, CardEntry::ContactChip);
         read.card.put_account(&mut request)?;
         let chip_data = read
@@ -203,9 +199,14 @@ impl Contact<'_> {
             .chip_data(&read.terminal, &read.first, &self.profile, ENTRY_MODE_05)?;
         request.put(55, chip_data);
         let online = keyed.first().filter(|_| read.verified.online_pin);
-        self.acquirer
-            .put_pins(&mut request, &read.card.pan()?, online, self.new_pin);
-        Ok(request)
+        let pan = read.card.pan()?;
+        match self.acquirer.put_pins(&mut request, &pan, online, self.new_pin) {
+            Ok(()) => Ok(request),
+            Err(cause) => {
+                trace.event(Party::Terminal, Party::Terminal, &cause.to_string());
+                Err(Trouble::NoPinKey)
+            }
+        }
     }
 
     fn receipt(
@@ -227,7 +228,7 @@ impl Contact<'_> {
         read: &mut Read,
         answer: &Message,
         outcome: &mut Outcome,
-    ) -> Result<bool, CardTrouble> {
+    ) -> Result<bool, Trouble> {
         let terminal = &mut read.terminal;
         let chip_data = answer.field(55).unwrap_or_default();
         if self.faults.pull_card == Some(PullCard::BeforeFinalAc) {
@@ -260,7 +261,7 @@ impl Contact<'_> {
         let code = self.acquirer.response_code_1987(answer);
         let code = code.unwrap_or(RESPONSE_Z3_UNABLE_TO_GO_ONLINE);
         let second = reader.second_ac(&mut read.card, asked, terminal, code, read.signed_by.as_ref());
-        if matches!(second, Ok(_) | Err(CardTrouble::NotAuthentic)) {
+        if matches!(second, Ok(_) | Err(Trouble::CardNotAuthentic)) {
             // The issuer's commands go to the card however the transaction ends (EMV Book 3 10.10).
             self.perform(reader, &scripts, ScriptPhase::AfterFinalAc, outcome);
         }
@@ -329,7 +330,12 @@ impl Contact<'_> {
     }
 
     /// Tells the host that an approved transaction wasn't completed, and what is known of its scripts.
-    async fn give_up(&self, reader: &mut CardReader<'_>, request: &Message, script: Option<ScriptReport>) {
+    async fn give_up(
+        &self,
+        reader: &mut CardReader<'_>,
+        request: &Message,
+        script: Option<ScriptReport>,
+    ) -> Reversal {
         let chip_data = script.map(|script| {
             let result = ScriptResult {
                 outcome: match script {
@@ -345,7 +351,7 @@ impl Contact<'_> {
             bytes
         });
         let trace = &mut reader.trace;
-        online::reverse(self.acquirer, request, MTI_0420_REVERSAL_ADVICE, chip_data, trace).await;
+        online::reverse(self.acquirer, request, MTI_0420_REVERSAL_ADVICE, chip_data, trace).await
     }
 }
 

@@ -8,7 +8,7 @@ use emv::tlv;
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::encode_iso2;
 
-use super::journey::CardTrouble;
+use super::journey::Trouble;
 use super::offline_auth::encipher_pin;
 use super::profile::{TerminalProfile, VerifiedBy};
 use super::reader::{CardData, CardReader};
@@ -57,8 +57,8 @@ pub(super) fn verify(
     icc_key: Option<&RsaPublicKey>,
     cash: bool,
     keyed: &[Pin],
-) -> Result<Verification, CardTrouble> {
-    let list = CvmList::parse(card.needed(TAG_8E_CVM_LIST)?).ok_or(CardTrouble::Unusable)?;
+) -> Result<Verification, Trouble> {
+    let list = CvmList::parse(card.needed(TAG_8E_CVM_LIST)?).ok_or(Trouble::CardUnusable)?;
     let mut verified = Verified {
         results: NOTHING_VERIFIED,
         tvr: Tvr::default(),
@@ -150,7 +150,7 @@ fn offline_pin(
     key: Option<&RsaPublicKey>,
     keyed: &[Pin],
     verified: &mut Verified,
-) -> Result<Tried, CardTrouble> {
+) -> Result<Tried, Trouble> {
     let blocked = Tried::Failed(Some(TvrBit::PinTryLimitExceeded));
     if verified.tvr.has(TvrBit::PinTryLimitExceeded) {
         return Ok(blocked);
@@ -191,7 +191,7 @@ fn present(
     reader: &mut CardReader<'_>,
     key: Option<&RsaPublicKey>,
     pin: &Pin,
-) -> Result<Option<StatusWord>, CardTrouble> {
+) -> Result<Option<StatusWord>, Trouble> {
     let Some(key) = key else {
         let (_, status) = reader.send(&Command::verify_plaintext(&encode_iso2(pin)))?;
         return Ok(Some(status));
@@ -202,7 +202,7 @@ fn present(
     };
     let mut fill = [0; MODULUS_LEN_MAX];
     getrandom::fill(&mut fill).expect("the system gives random numbers");
-    let enciphered = encipher_pin(key, pin, challenge, &fill).ok_or(CardTrouble::Unusable)?;
+    let enciphered = encipher_pin(key, pin, challenge, &fill).ok_or(Trouble::CardUnusable)?;
     let (_, status) = reader.send(&Command::verify_enciphered(&enciphered))?;
     Ok(Some(status))
 }

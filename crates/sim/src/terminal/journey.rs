@@ -19,10 +19,12 @@ pub struct Outcome {
     pub response_code: Option<String>,
     /// No connection, or no answer within the time limit.
     pub host_unreachable: bool,
+    /// None where nothing had to be taken back.
+    pub reversal: Option<Reversal>,
     /// What the terminal says of the scripts it got (9F5B): a claim, not proof. None where it got none.
     pub script: Option<ScriptReport>,
-    /// Why the card couldn't be used to the end.
-    pub card_trouble: Option<CardTrouble>,
+    /// Why the transaction couldn't be brought to its end.
+    pub trouble: Option<Trouble>,
     /// Tries the chip has left, where a PIN was keyed wrong.
     pub pin_tries_left: Option<u8>,
     /// The last lines of the display, in order.
@@ -30,18 +32,29 @@ pub struct Outcome {
     pub receipt: Vec<String>,
 }
 
-/// Why a card can't be used further in a transaction.
+/// Why a terminal can't go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CardTrouble {
-    /// It was pulled out, or answers no more.
-    Removed,
-    /// An answer isn't what EMV asks for.
-    Unusable,
-    /// It has no application that this terminal takes, and may be no payment card at all.
+pub enum Trouble {
+    /// The card was pulled out, or answers no more.
+    CardRemoved,
+    /// An answer of the card isn't what EMV asks for.
+    CardUnusable,
+    /// The card has no application that this terminal takes, and may be no payment card at all.
     NoCommonApplication,
     /// The cryptogram's signature isn't the card's.
-    NotAuthentic,
+    CardNotAuthentic,
+    /// There is no key left for the PIN's way to the host (DUKPT), or its use can't be remembered.
+    NoPinKey,
+}
+
+/// A transaction that was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Reversal {
+    /// Times that it was sent: first as 0400 or 0420, then as 0401 or 0421.
+    pub sent: u8,
+    /// The host answered the last one.
+    pub answered: bool,
 }
 
 /// What a terminal reports of a script.

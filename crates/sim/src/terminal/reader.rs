@@ -15,7 +15,7 @@ use emv::tags::{
 };
 use emv::tlv::{self, Tag, put};
 
-use super::journey::{CardTrouble, Party};
+use super::journey::{Party, Trouble};
 use super::offline_auth::verify_signed_cryptogram;
 use super::profile::TerminalProfile;
 use super::slot::Card;
@@ -82,23 +82,23 @@ impl<'c> CardReader<'c> {
     }
 
     /// Sends a command; gives the data and the status.
-    pub(super) fn send(&mut self, command: &Command<'_>) -> Result<(Vec<u8>, StatusWord), CardTrouble> {
-        let bytes = command.to_bytes().map_err(|_| CardTrouble::Unusable)?;
+    pub(super) fn send(&mut self, command: &Command<'_>) -> Result<(Vec<u8>, StatusWord), Trouble> {
+        let bytes = command.to_bytes().map_err(|_| Trouble::CardUnusable)?;
         self.trace.command(command, &bytes);
         let answer = self.card.transmit(&bytes);
         if answer.is_empty() {
-            return Err(CardTrouble::Removed);
+            return Err(Trouble::CardRemoved);
         }
-        let response = Response::parse(&answer).map_err(|_| CardTrouble::Unusable)?;
+        let response = Response::parse(&answer).map_err(|_| Trouble::CardUnusable)?;
         self.trace.response(command, &response);
         Ok((response.data.to_vec(), response.status))
     }
 
     /// Sends a command that has to succeed.
-    fn ask(&mut self, command: &Command<'_>) -> Result<Vec<u8>, CardTrouble> {
+    fn ask(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Trouble> {
         match self.send(command)? {
             (data, SW_9000_OK) => Ok(data),
-            _ => Err(CardTrouble::Unusable),
+            _ => Err(Trouble::CardUnusable),
         }
     }
 
@@ -107,11 +107,11 @@ impl<'c> CardReader<'c> {
         &mut self,
         profile: &TerminalProfile,
         terminal: &TerminalData,
-    ) -> Result<CardData, CardTrouble> {
+    ) -> Result<CardData, Trouble> {
         let mut card = CardData::default();
         card.take(&self.select_application(profile)?)?;
         if let Ok(list) = card.needed(TAG_9F38_PDOL) {
-            let list = Dol::parse(list).map_err(|_| CardTrouble::Unusable)?;
+            let list = Dol::parse(list).map_err(|_| Trouble::CardUnusable)?;
             card.told = terminal.fill(&list);
         }
         let mut template = Vec::new();
@@ -125,7 +125,7 @@ impl<'c> CardReader<'c> {
             card.objects.insert(TAG_94_AFL, locator);
         }
         let locator = card.needed(TAG_94_AFL)?;
-        for entry in afl::parse(locator).ok_or(CardTrouble::Unusable)? {
+        for entry in afl::parse(locator).ok_or(Trouble::CardUnusable)? {
             let covered = entry.first.saturating_add(entry.authenticated);
             for number in entry.first..=entry.last {
                 let record = self.ask(&Command::read_record(number, entry.sfi))?;
@@ -145,8 +145,8 @@ impl<'c> CardReader<'c> {
         kind: CryptogramKind,
         terminal: &TerminalData,
         signed_by: Option<&RsaPublicKey>,
-    ) -> Result<Cryptogram, CardTrouble> {
-        let list = Dol::parse(card.needed(TAG_8C_CDOL1)?).map_err(|_| CardTrouble::Unusable)?;
+    ) -> Result<Cryptogram, Trouble> {
+        let list = Dol::parse(card.needed(TAG_8C_CDOL1)?).map_err(|_| Trouble::CardUnusable)?;
         self.generate_ac(card, kind, &terminal.fill(&list), terminal, signed_by)
     }
 
@@ -158,8 +158,8 @@ impl<'c> CardReader<'c> {
         terminal: &TerminalData,
         response_code: [u8; 2],
         signed_by: Option<&RsaPublicKey>,
-    ) -> Result<Cryptogram, CardTrouble> {
-        let list = Dol::parse(card.needed(TAG_8D_CDOL2)?).map_err(|_| CardTrouble::Unusable)?;
+    ) -> Result<Cryptogram, Trouble> {
+        let list = Dol::parse(card.needed(TAG_8D_CDOL2)?).map_err(|_| Trouble::CardUnusable)?;
         let mut values = terminal.values();
         values.insert(TAG_8A_AUTHORISATION_RESPONSE_CODE, response_code.to_vec());
         let values = list.fill(|tag| values.get(&tag).map(Vec::as_slice));
@@ -174,7 +174,7 @@ impl<'c> CardReader<'c> {
         values: &[u8],
         terminal: &TerminalData,
         signed_by: Option<&RsaPublicKey>,
-    ) -> Result<Cryptogram, CardTrouble> {
+    ) -> Result<Cryptogram, Trouble> {
         card.told.extend_from_slice(values);
         let Some(key) = signed_by.filter(|_| kind != CryptogramKind::Aac) else {
             return Cryptogram::read(&self.ask(&Command::generate_ac(kind, values))?);
@@ -183,7 +183,7 @@ impl<'c> CardReader<'c> {
         if !matches!(tlv::find(&answer, TAG_9F4B_SIGNED_DYNAMIC_DATA), Ok(Some(_))) {
             return Cryptogram::read(&answer).and_then(|cryptogram| match cryptogram.kind {
                 CryptogramKind::Aac => Ok(cryptogram),
-                CryptogramKind::Arqc | CryptogramKind::Tc => Err(CardTrouble::NotAuthentic),
+                CryptogramKind::Arqc | CryptogramKind::Tc => Err(Trouble::CardNotAuthentic),
             });
         }
         let cryptogram =
@@ -196,12 +196,12 @@ impl<'c> CardReader<'c> {
 
 impl Cryptogram {
     /// Reads an answer in format 2 (template 77) or 1 (tag 80: 9F27, 9F36, 9F26, 9F10 joined).
-    fn read(answer: &[u8]) -> Result<Self, CardTrouble> {
+    fn read(answer: &[u8]) -> Result<Self, Trouble> {
         let mut told = CardData::default();
         told.take(answer)?;
         if let Ok(joined) = told.needed(TAG_80_RESPONSE_FORMAT_1) {
-            let (&[cid, high, low], rest) = joined.split_first_chunk().ok_or(CardTrouble::Unusable)?;
-            let (&ac, iad) = rest.split_first_chunk().ok_or(CardTrouble::Unusable)?;
+            let (&[cid, high, low], rest) = joined.split_first_chunk().ok_or(Trouble::CardUnusable)?;
+            let (&ac, iad) = rest.split_first_chunk().ok_or(Trouble::CardUnusable)?;
             return Self::new(cid, [high, low], ac, iad);
         }
         let [cid] = told.exact(TAG_9F27_CID)?;
@@ -215,10 +215,10 @@ impl Cryptogram {
         key: &RsaPublicKey,
         unpredictable_number: [u8; 4],
         mut told: Vec<u8>,
-    ) -> Result<Self, CardTrouble> {
+    ) -> Result<Self, Trouble> {
         let mut card = CardData::default();
         card.take(answer)?;
-        for (depth, object) in tlv::parse_nested(answer).map_err(|_| CardTrouble::Unusable)? {
+        for (depth, object) in tlv::parse_nested(answer).map_err(|_| Trouble::CardUnusable)? {
             if depth == 1 && object.tag != TAG_9F4B_SIGNED_DYNAMIC_DATA {
                 put(&mut told, object.tag, object.value);
             }
@@ -228,7 +228,7 @@ impl Cryptogram {
             card.needed(TAG_9F4B_SIGNED_DYNAMIC_DATA)?,
         );
         let signed = verify_signed_cryptogram(key, signature, unpredictable_number, cid, &told);
-        let signed = signed.map_err(|_| CardTrouble::NotAuthentic)?;
+        let signed = signed.map_err(|_| Trouble::CardNotAuthentic)?;
         Self::new(
             cid,
             card.exact(TAG_9F36_ATC)?,
@@ -237,9 +237,9 @@ impl Cryptogram {
         )
     }
 
-    fn new(cid: u8, atc: [u8; 2], ac: [u8; 8], iad: &[u8]) -> Result<Self, CardTrouble> {
+    fn new(cid: u8, atc: [u8; 2], ac: [u8; 8], iad: &[u8]) -> Result<Self, Trouble> {
         Ok(Self {
-            kind: CryptogramKind::from_cid(cid).ok_or(CardTrouble::Unusable)?,
+            kind: CryptogramKind::from_cid(cid).ok_or(Trouble::CardUnusable)?,
             cid,
             atc,
             ac,
@@ -249,8 +249,8 @@ impl Cryptogram {
 }
 
 impl CardData {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), CardTrouble> {
-        let objects = tlv::parse_nested(bytes).map_err(|_| CardTrouble::Unusable)?;
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        let objects = tlv::parse_nested(bytes).map_err(|_| Trouble::CardUnusable)?;
         for (_, object) in objects {
             self.objects.insert(object.tag, object.value.to_vec());
         }
@@ -258,18 +258,18 @@ impl CardData {
     }
 
     /// Adds a record to what the certificate covers.
-    fn cover(&mut self, sfi: u8, record: &[u8]) -> Result<(), CardTrouble> {
+    fn cover(&mut self, sfi: u8, record: &[u8]) -> Result<(), Trouble> {
         let content = match tlv::find(record, TAG_70_RECORD_TEMPLATE) {
             Ok(Some(content)) if sfi <= SFI_EMV_MAX => content,
             Ok(Some(_)) => record,
-            Ok(None) | Err(_) => return Err(CardTrouble::Unusable),
+            Ok(None) | Err(_) => return Err(Trouble::CardUnusable),
         };
         self.authenticated.extend_from_slice(content);
         Ok(())
     }
 
     /// What the card's certificate covers: the records, then the interchange profile where its tag list wants it.
-    pub(super) fn authenticated_data(&self) -> Result<Vec<u8>, CardTrouble> {
+    pub(super) fn authenticated_data(&self) -> Result<Vec<u8>, Trouble> {
         let mut out = self.authenticated.clone();
         if self.needed(TAG_9F4A_SDA_TAG_LIST).is_ok() {
             out.extend_from_slice(self.needed(TAG_82_AIP)?);
@@ -278,32 +278,32 @@ impl CardData {
     }
 
     /// The first byte of tag 82.
-    pub(super) fn interchange_profile(&self) -> Result<u8, CardTrouble> {
+    pub(super) fn interchange_profile(&self) -> Result<u8, Trouble> {
         self.exact(TAG_82_AIP).map(|[first, _]| first)
     }
 
-    pub(super) fn needed(&self, tag: Tag) -> Result<&[u8], CardTrouble> {
+    pub(super) fn needed(&self, tag: Tag) -> Result<&[u8], Trouble> {
         self.objects
             .get(&tag)
             .map(Vec::as_slice)
-            .ok_or(CardTrouble::Unusable)
+            .ok_or(Trouble::CardUnusable)
     }
 
-    fn exact<const LEN: usize>(&self, tag: Tag) -> Result<[u8; LEN], CardTrouble> {
-        self.needed(tag)?.try_into().map_err(|_| CardTrouble::Unusable)
+    fn exact<const LEN: usize>(&self, tag: Tag) -> Result<[u8; LEN], Trouble> {
+        self.needed(tag)?.try_into().map_err(|_| Trouble::CardUnusable)
     }
 
     /// Digits of a BCD value, fill cut off.
-    fn digits(&self, tag: Tag) -> Result<String, CardTrouble> {
+    fn digits(&self, tag: Tag) -> Result<String, Trouble> {
         let digits = data_encoding::HEXUPPER.encode(self.needed(tag)?);
         Ok(digits.trim_end_matches('F').to_owned())
     }
 
     /// The account's fields of a request: DE2, DE14, DE23, and DE35 where the whole track 2 may travel.
-    pub(super) fn put_account(&self, request: &mut Message) -> Result<(), CardTrouble> {
+    pub(super) fn put_account(&self, request: &mut Message) -> Result<(), Trouble> {
         let expiry = self.digits(TAG_5F24_EXPIRATION_DATE)?;
         request.put(2, self.digits(TAG_5A_PAN)?);
-        request.put(14, expiry.get(..4).ok_or(CardTrouble::Unusable)?);
+        request.put(14, expiry.get(..4).ok_or(Trouble::CardUnusable)?);
         if let Ok([psn]) = self.exact(TAG_5F34_PSN) {
             request.put(23, format!("0{psn:02X}"));
         }
@@ -312,14 +312,14 @@ impl CardData {
     }
 
     /// Whether it takes issuer authentication data by EXTERNAL AUTHENTICATE; else with the second cryptogram.
-    pub(super) fn takes_external_authenticate(&self) -> Result<bool, CardTrouble> {
+    pub(super) fn takes_external_authenticate(&self) -> Result<bool, Trouble> {
         const AIP_ISSUER_AUTHENTICATION: u8 = 0x04;
         Ok(self.interchange_profile()? & AIP_ISSUER_AUTHENTICATION != 0)
     }
 
     /// The account number, for a PIN block.
-    pub(super) fn pan(&self) -> Result<cards::Pan, CardTrouble> {
-        cards::Pan::parse(&self.digits(TAG_5A_PAN)?).map_err(|_| CardTrouble::Unusable)
+    pub(super) fn pan(&self) -> Result<cards::Pan, Trouble> {
+        cards::Pan::parse(&self.digits(TAG_5A_PAN)?).map_err(|_| Trouble::CardUnusable)
     }
 
     /// DE55 of a request.
@@ -329,7 +329,7 @@ impl CardData {
         cryptogram: &Cryptogram,
         profile: &TerminalProfile,
         entry_mode: u8,
-    ) -> Result<Vec<u8>, CardTrouble> {
+    ) -> Result<Vec<u8>, Trouble> {
         let psn = self.exact(TAG_5F34_PSN).map(|[psn]| psn).ok();
         let field_55 = Field55 {
             cryptogram: cryptogram.ac,
@@ -350,6 +350,8 @@ impl CardData {
             psn,
             entry_mode: Some(entry_mode),
             script_results: None,
+            pan: None,
+            track_2: None,
         };
         let mut bytes = field_55.to_bytes();
         put(&mut bytes, TAG_84_DF_NAME, self.needed(TAG_84_DF_NAME)?);

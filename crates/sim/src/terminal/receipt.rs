@@ -3,7 +3,7 @@
 use iso8583::response_code::{self, RESPONSE_00_APPROVED};
 
 use super::deal::Deal;
-use super::journey::{CardTrouble, Outcome};
+use super::journey::{Outcome, Trouble};
 use super::profile::TerminalProfile;
 use super::trace::last_four;
 use crate::acquirer::message::Message;
@@ -92,15 +92,16 @@ pub(super) fn wrong_pin(tries_left: u8) -> String {
     }
 }
 
-/// Says on display and in the outcome that the card can't be used.
-pub(super) fn say_trouble(outcome: &mut Outcome, trouble: CardTrouble) {
+/// Says on display and in the outcome why the terminal can't go on.
+pub(super) fn say_trouble(outcome: &mut Outcome, trouble: Trouble) {
     let shown = match trouble {
-        CardTrouble::Removed => "CARD REMOVED TOO EARLY",
-        CardTrouble::Unusable => "CARD ERROR",
-        CardTrouble::NoCommonApplication => "CARD NOT ACCEPTED",
-        CardTrouble::NotAuthentic => "CARD NOT AUTHENTIC",
+        Trouble::CardRemoved => "CARD REMOVED TOO EARLY",
+        Trouble::CardUnusable => "CARD ERROR",
+        Trouble::NoCommonApplication => "CARD NOT ACCEPTED",
+        Trouble::CardNotAuthentic => "CARD NOT AUTHENTIC",
+        Trouble::NoPinKey => "PIN PAD HAS NO KEY",
     };
-    outcome.card_trouble = Some(trouble);
+    outcome.trouble = Some(trouble);
     outcome.display.push(shown.to_owned());
 }
 

@@ -7,7 +7,7 @@ use emv::tags::{
 };
 use emv::tlv;
 
-use super::journey::{CardTrouble, Party};
+use super::journey::{Party, Trouble};
 use super::profile::{Application, TerminalProfile};
 use super::reader::CardReader;
 use crate::card::chip::Interface;
@@ -34,7 +34,7 @@ struct Candidate {
 impl CardReader<'_> {
     /// Selects the application that card and terminal both have, of several the one that the card prefers. Gives the card's
     /// answer.
-    pub(super) fn select_application(&mut self, profile: &TerminalProfile) -> Result<Vec<u8>, CardTrouble> {
+    pub(super) fn select_application(&mut self, profile: &TerminalProfile) -> Result<Vec<u8>, Trouble> {
         let mut candidates = match self.interface() {
             Interface::Contact => self.at_contacts(&profile.applications)?,
             Interface::Contactless => self.listed_in_ppse()?,
@@ -55,11 +55,11 @@ impl CardReader<'_> {
         }
         let told = "card and terminal have no application in common";
         self.trace.event(Party::Terminal, Party::Terminal, told);
-        Err(CardTrouble::NoCommonApplication)
+        Err(Trouble::NoCommonApplication)
     }
 
     /// What the directory lists; where there is none or nothing in it, what answers to the terminal's names.
-    fn at_contacts(&mut self, known: &[Application]) -> Result<Vec<Candidate>, CardTrouble> {
+    fn at_contacts(&mut self, known: &[Application]) -> Result<Vec<Candidate>, Trouble> {
         let (directory, status) = self.send(&Command::select(NAME_PSE))?;
         if status == SW_6A81_NOT_SUPPORTED {
             return Ok(Vec::new());
@@ -74,7 +74,7 @@ impl CardReader<'_> {
         Ok(listed)
     }
 
-    fn listed_in_pse(&mut self, sfi: u8) -> Result<Vec<Candidate>, CardTrouble> {
+    fn listed_in_pse(&mut self, sfi: u8) -> Result<Vec<Candidate>, Trouble> {
         let mut listed = Vec::new();
         for number in 1..=ENTRIES_MAX {
             let (record, SW_9000_OK) = self.send(&Command::read_record(number, sfi))? else {
@@ -85,7 +85,7 @@ impl CardReader<'_> {
         Ok(listed)
     }
 
-    fn listed_in_ppse(&mut self) -> Result<Vec<Candidate>, CardTrouble> {
+    fn listed_in_ppse(&mut self) -> Result<Vec<Candidate>, Trouble> {
         match self.send(&Command::select(NAME_PPSE))? {
             (directory, SW_9000_OK) => entries(&directory),
             _ => Ok(Vec::new()),
@@ -93,7 +93,7 @@ impl CardReader<'_> {
     }
 
     /// What answers to the terminal's names, in their order.
-    fn found_by_name(&mut self, known: &[Application]) -> Result<Vec<Candidate>, CardTrouble> {
+    fn found_by_name(&mut self, known: &[Application]) -> Result<Vec<Candidate>, Trouble> {
         let mut found: Vec<Candidate> = Vec::new();
         for application in known {
             let mut select = Command::select(&application.aid);
@@ -102,7 +102,7 @@ impl CardReader<'_> {
                 if status != SW_9000_OK {
                     break;
                 }
-                let name = find(&information, TAG_84_DF_NAME).ok_or(CardTrouble::Unusable)?;
+                let name = find(&information, TAG_84_DF_NAME).ok_or(Trouble::CardUnusable)?;
                 if !found.iter().any(|candidate| candidate.name == name) {
                     found.push(Candidate::new(
                         name,
@@ -131,8 +131,8 @@ impl Candidate {
 }
 
 /// The entries of a directory's record, or of its file control information.
-fn entries(bytes: &[u8]) -> Result<Vec<Candidate>, CardTrouble> {
-    let objects = tlv::parse_nested(bytes).map_err(|_| CardTrouble::Unusable)?;
+fn entries(bytes: &[u8]) -> Result<Vec<Candidate>, Trouble> {
+    let objects = tlv::parse_nested(bytes).map_err(|_| Trouble::CardUnusable)?;
     let entries = objects
         .into_iter()
         .filter(|(_, object)| object.tag == TAG_61_APPLICATION_TEMPLATE);

@@ -3,10 +3,9 @@
 use iso8583::values::CardEntry;
 
 use super::deal::Deal;
-use super::journey::{Faults, Journey, Outcome};
-use super::online::{self, Asked};
+use super::journey::{Faults, Journey};
+use super::online;
 use super::profile::TerminalProfile;
-use super::receipt::{self, ReceiptCvm};
 use super::trace::Trace;
 use crate::acquirer::Acquirer;
 use crate::card::perso::Perso;
@@ -29,25 +28,7 @@ pub async fn buy_at(
     request.put(2, card.pan.expose_digits());
     request.put(14, card.expiry.yymm());
     let mut trace = Trace::default();
-    let mut outcome = Outcome::default();
-    match online::ask(acquirer, &request, faults, &mut trace).await {
-        Asked::Answered(answer) => {
-            outcome.approved = acquirer.approves(&answer);
-            outcome.response_code = answer.response_code();
-            outcome.display = receipt::decision(
-                deal,
-                &answer,
-                acquirer.response_code_1987(&answer),
-                outcome.approved,
-            );
-            let cvm = ReceiptCvm::None;
-            outcome.receipt = receipt::lines(profile, deal, &request, Some(&answer), cvm, outcome.approved);
-        }
-        Asked::Reversed | Asked::Unreachable => {
-            outcome.host_unreachable = true;
-            outcome.display.push("NO CONNECTION, DECLINED".to_owned());
-        }
-    }
+    let outcome = online::decide(acquirer, profile, deal, &request, faults, &mut trace).await;
     Journey {
         outcome,
         trace: trace.0,

@@ -6,11 +6,11 @@ use emv::field55::CryptogramKind;
 use iso8583::values::CardEntry;
 
 use super::deal::Deal;
-use super::journey::{CardTrouble, Faults, Journey, Outcome};
-use super::online::{self, Asked};
+use super::journey::{Faults, Journey, Outcome, Trouble};
+use super::online;
 use super::profile::TerminalProfile;
 use super::reader::CardReader;
-use super::receipt::{self, ReceiptCvm};
+use super::receipt;
 use super::slot::Card;
 use super::terminal_data::TerminalData;
 use crate::acquirer::Acquirer;
@@ -39,30 +39,18 @@ pub async fn buy_at(
     let tapped = tap(&mut reader, profile, deal, acquirer);
     reader.remove();
     let mut trace = reader.trace;
-    let mut outcome = Outcome::default();
-    match tapped {
-        Err(trouble) => receipt::say_trouble(&mut outcome, trouble),
-        Ok(None) => outcome.display.push("DECLINED BY CARD".to_owned()),
-        Ok(Some(request)) => match online::ask(acquirer, &request, faults, &mut trace).await {
-            Asked::Answered(answer) => {
-                outcome.approved = acquirer.approves(&answer);
-                outcome.response_code = answer.response_code();
-                outcome.display = receipt::decision(
-                    deal,
-                    &answer,
-                    acquirer.response_code_1987(&answer),
-                    outcome.approved,
-                );
-                let cvm = ReceiptCvm::None;
-                outcome.receipt =
-                    receipt::lines(profile, deal, &request, Some(&answer), cvm, outcome.approved);
-            }
-            Asked::Reversed | Asked::Unreachable => {
-                outcome.host_unreachable = true;
-                outcome.display.push("NO CONNECTION, DECLINED".to_owned());
-            }
+    let outcome = match tapped {
+        Ok(Some(request)) => online::decide(acquirer, profile, deal, &request, faults, &mut trace).await,
+        Ok(None) => Outcome {
+            display: vec!["DECLINED BY CARD".to_owned()],
+            ..Outcome::default()
         },
-    }
+        Err(trouble) => {
+            let mut outcome = Outcome::default();
+            receipt::say_trouble(&mut outcome, trouble);
+            outcome
+        }
+    };
     Journey {
         outcome,
         trace: trace.0,
@@ -75,7 +63,7 @@ fn tap(
     profile: &TerminalProfile,
     deal: Deal,
     acquirer: &Acquirer,
-) -> Result<Option<Message>, CardTrouble> {
+) -> Result<Option<Message>, Trouble> {
     let transaction_type = deal.transaction_type(acquirer.processing_codes());
     let mut terminal = TerminalData::new(profile, deal.amount(), transaction_type);
     let mut card = reader.read_card(profile, &terminal)?;

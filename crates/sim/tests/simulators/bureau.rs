@@ -18,9 +18,11 @@ use sim::bureau::components::{self, ComponentsError};
 use sim::bureau::{self, BureauError};
 use sim::card::chip::{Chip, Interface};
 use sim::card::perso::Perso;
+use sim::terminal::atm;
+use sim::terminal::journey::{Faults, Trouble};
 
 use crate::host::{Host, ZONE_KEY_TDES};
-use crate::issuer::{PAN, card_keys, pin};
+use crate::issuer::{PAN, card_keys, new_card, pin};
 use crate::reader::{OK, approved, begin, verify};
 
 fn block(kek: &AesKey, usage: KeyUsage, key: &[u8]) -> String {
@@ -201,6 +203,40 @@ fn an_export_with_one_bad_value_makes_no_card() {
         }
     }
     assert!(!directory.path().join("wallet").exists());
+}
+
+/// Keys that are used once are counted in a file beside the acquirer's, across runs.
+#[tokio::test]
+async fn an_acquirer_with_keys_that_are_used_once_goes_on_where_its_last_run_ended() {
+    let host = Host::start("ascii-1987-dukpt").await;
+    let directory = tempfile::tempdir().unwrap();
+    let paths = components::generate(directory.path()).unwrap();
+    let kek = components::combine(&paths).unwrap();
+    let file = directory.path().join("acquirer.json");
+    let text = json!({
+        "host": host.address.to_string(), "dialect": "ascii-1987-dukpt", "acquirer_id": "12345",
+        "zone_key": block(&kek, KeyUsage::B0_BASE_DERIVATION, &ZONE_KEY_TDES),
+        "key_serial": "FFFF9876543210E00000",
+        "component_paths": ["component-1.txt", "component-2.txt"],
+    });
+    fs::write(&file, text.to_string()).unwrap();
+    let card = new_card(Some("1234"));
+    let mut shown = Vec::new();
+    for _ in 0..3 {
+        let acquirer = Acquirer::open(&file).unwrap();
+        let journey = atm::balance(&mut card.chip(), &pin("1234"), &acquirer, Faults::default()).await;
+        shown.push(journey.outcome.trouble);
+    }
+    assert_eq!(shown, [None; 3]);
+    let counters = fs::read_to_string(directory.path().join("acquirer.counters.json")).unwrap();
+    assert!(counters.contains(r#""FFFF9876543210E00000": 3"#), "{counters}");
+    fs::write(directory.path().join("acquirer.counters.json"), "lost").unwrap();
+    host.got();
+    let acquirer = Acquirer::open(&file).unwrap();
+    let journey = atm::balance(&mut card.chip(), &pin("1234"), &acquirer, Faults::default()).await;
+    assert_eq!(journey.outcome.trouble, Some(Trouble::NoPinKey));
+    assert_eq!(journey.outcome.display, ["PIN PAD HAS NO KEY"]);
+    assert!(host.got().is_empty());
 }
 
 #[tokio::test]

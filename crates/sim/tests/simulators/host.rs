@@ -35,6 +35,8 @@ pub(crate) struct Orders {
     pub(crate) balance: Option<&'static str>,
     /// Closes the connection instead of answering a request (a reversal is answered).
     pub(crate) mute: bool,
+    /// Closes the connection so many times instead of answering a reversal.
+    pub(crate) mute_reversals: usize,
     /// Answers without tag 91.
     pub(crate) no_authentication: bool,
 }
@@ -121,7 +123,15 @@ impl Host {
     }
 
     fn answer(&self, request: &Message) -> Option<Message> {
-        let orders = self.orders.lock().unwrap().clone();
+        let is_reversal = request.mti.digits()[1] == b'4';
+        let orders = {
+            let mut orders = self.orders.lock().unwrap();
+            if is_reversal && orders.mute_reversals > 0 {
+                orders.mute_reversals -= 1;
+                return None;
+            }
+            orders.clone()
+        };
         let mut answer = Message::new(request.mti.response().unwrap());
         for field in [2, 3, 4, 7, 11, 12, 13, 32, 37, 41, 42, 49, 70] {
             if let Some(value) = request.field(field) {

@@ -8,7 +8,7 @@ use sim::card::profile::CardProfile;
 use sim::card::tear::Tear;
 use sim::terminal::contact::Contact;
 use sim::terminal::deal::Deal;
-use sim::terminal::journey::{CardTrouble, Faults, Journey};
+use sim::terminal::journey::{Faults, Journey, Trouble};
 use sim::terminal::profile::TerminalProfile;
 use sim::terminal::slot::Card;
 use sim::terminal::tap;
@@ -82,8 +82,8 @@ async fn a_card_with_a_directory_is_selected_by_it_and_one_without_by_the_termin
 
         let acquirer = host.acquirer();
         let tapped = tap::buy(&mut folder.chip(), 500, &acquirer, Faults::default()).await;
-        let trouble = (directories == "[]").then_some(CardTrouble::NoCommonApplication);
-        assert_eq!(tapped.outcome.card_trouble, trouble);
+        let trouble = (directories == "[]").then_some(Trouble::NoCommonApplication);
+        assert_eq!(tapped.outcome.trouble, trouble);
         assert_eq!(tapped.outcome.approved, trouble.is_none());
     }
 }
@@ -103,8 +103,8 @@ async fn a_longer_name_is_taken_where_the_terminal_takes_its_beginning_and_a_sho
             let folder = ProfileCard::new(scheme);
             folder.change_perso(|perso| perso.aid = on_card.to_vec());
             let journey = pay(&mut folder.chip(), shop(&[in_terminal]), &host).await;
-            let trouble = (!approved).then_some(CardTrouble::NoCommonApplication);
-            assert_eq!(journey.outcome.card_trouble, trouble, "{scheme:?} {in_terminal}");
+            let trouble = (!approved).then_some(Trouble::NoCommonApplication);
+            assert_eq!(journey.outcome.trouble, trouble, "{scheme:?} {in_terminal}");
             if !approved {
                 assert_eq!(journey.outcome.display, ["CARD NOT ACCEPTED"]);
             }
@@ -196,8 +196,8 @@ async fn selected(entries: &[Vec<u8>]) -> Vec<Vec<u8>> {
     };
     let host = host_of_none().await;
     let journey = pay(&mut told, shop(&["A0000000031010*", "A0000000041010"]), &host).await;
-    let trouble = Some(CardTrouble::NoCommonApplication);
-    assert_eq!(journey.outcome.card_trouble, trouble);
+    let trouble = Some(Trouble::NoCommonApplication);
+    assert_eq!(journey.outcome.trouble, trouble);
     let by_name = told.asked.iter().filter(|apdu| apdu[1] == 0xA4).skip(1);
     by_name.map(|apdu| apdu[5..apdu.len() - 1].to_vec()).collect()
 }

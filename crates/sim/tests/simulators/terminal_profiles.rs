@@ -17,7 +17,7 @@ use sim::card::tear::Tear;
 use sim::rsa::RsaPrivateKey;
 use sim::terminal::contact::Contact;
 use sim::terminal::deal::Deal;
-use sim::terminal::journey::{CardTrouble, Faults, Journey, ScriptReport};
+use sim::terminal::journey::{Faults, Journey, ScriptReport, Trouble};
 use sim::terminal::profile::TerminalProfile;
 use sim::terminal::slot::Card;
 
@@ -160,7 +160,7 @@ async fn the_second_cryptogram_is_signed_as_well_and_declines_where_its_signatur
     let acquirer = host.acquirer();
     let journey = at("corner-shop", &acquirer).run(&mut card, &[pin("7391")]).await;
     assert!(!journey.outcome.approved);
-    assert_eq!(journey.outcome.card_trouble, Some(CardTrouble::NotAuthentic));
+    assert_eq!(journey.outcome.trouble, Some(Trouble::CardNotAuthentic));
     assert_eq!(journey.outcome.script, Some(ScriptReport::Successful));
     let [request, reversal] = host.got().try_into().unwrap();
     assert_eq!(

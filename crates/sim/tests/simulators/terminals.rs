@@ -10,7 +10,7 @@ use sim::acquirer::Acquirer;
 use sim::acquirer::link::ExchangeError;
 use sim::acquirer::message::Message;
 use sim::card::chip::Chip;
-use sim::terminal::journey::{Faults, Journey, PullCard, ScriptReport};
+use sim::terminal::journey::{Faults, Journey, PullCard, Reversal, ScriptReport};
 use sim::terminal::{atm, pos, shop, tap};
 
 use crate::host::{Host, Orders, Script, ZONE_KEY_AES, ZONE_KEY_TDES, mti};
@@ -300,6 +300,46 @@ async fn a_host_that_closes_without_an_answer_gets_a_reversal() {
     assert!(journey.outcome.host_unreachable);
     let got: Vec<_> = host.got().iter().map(|message| message.mti).collect();
     assert_eq!(got, [mti("0100"), mti("0400")]);
+    let (sent, answered) = (1, true);
+    assert_eq!(journey.outcome.reversal, Some(Reversal { sent, answered }));
+}
+
+#[tokio::test]
+async fn a_reversal_is_repeated_until_it_is_answered_and_no_more_than_three_times() {
+    for (mute_reversals, pull_card, sent, answered) in [
+        (2, None, 3, true),
+        (99, None, 4, false),
+        (1, Some(PullCard::BeforeFinalAc), 2, true),
+    ] {
+        let host = Host::start("ascii-1987").await;
+        let folder = new_card(Some("1234"));
+        host.order(Orders {
+            mute: pull_card.is_none(),
+            mute_reversals,
+            ..Orders::default()
+        });
+        let faults = Faults {
+            lose_answer: false,
+            pull_card,
+        };
+        let journey = pay(&mut folder.chip(), &["1234"], &host.acquirer(), faults).await;
+        assert!(!journey.outcome.approved);
+        let reversal = Some(Reversal { sent, answered });
+        assert_eq!(journey.outcome.reversal, reversal);
+        let [_, first, repeats @ ..] = &host.got()[..] else {
+            panic!("a request and its reversal")
+        };
+        let (wanted, repeated) = match pull_card {
+            None => ("0400", "0401"),
+            Some(_) => ("0420", "0421"),
+        };
+        assert_eq!(first.mti, mti(wanted));
+        assert_eq!(repeats.len() + 1, usize::from(sent));
+        for repeat in repeats {
+            assert_eq!(repeat.mti, mti(repeated));
+            assert!(repeat.fields().eq(first.fields()), "the same but for its type");
+        }
+    }
 }
 
 #[tokio::test]
