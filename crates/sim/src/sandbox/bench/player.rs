@@ -155,16 +155,16 @@ impl<'s> Player<'s> {
         self.note(title, journey, None).await
     }
 
-    /// A PIN that neither the bank nor the chip has had in this story.
+    /// A PIN that neither the bank nor the chip has had in this story, and that no issuer's rule calls easy to guess.
     pub(super) fn new_pin(&self) -> Pin {
-        loop {
-            let random = getrandom::u32().expect("the system gives random numbers") % 10_000;
-            let pin = Pin::parse(&format!("{random:04}")).expect("four digits are a PIN");
-            let is_known = self.pins.values().any(|known| *known == pin) || self.held() == Some(pin.clone());
-            if !is_known {
-                return pin;
-            }
-        }
+        let pan = &self.chip.perso().pan;
+        let held = self.held();
+        let mut free: Vec<Pin> = hard_to_guess(pan.expose_digits())
+            .filter(|pin| Some(pin) != held.as_ref() && self.pins.values().all(|known| known != pin))
+            .collect();
+        let random = getrandom::u32().expect("the system gives random numbers");
+        let at = usize::try_from(random).unwrap_or_default() % free.len().max(1);
+        free.swap_remove(at)
     }
 
     async fn bank(&self) -> Result<BankView, BankError> {
@@ -207,4 +207,43 @@ fn is_at_rest(bank: &BankView) -> bool {
     bank.chip.known_version == Some(bank.host.version)
         && bank.script.queued.is_none()
         && bank.script.in_flight.is_none()
+}
+
+/// PINs of four different digits that are no date, no year, no line on a keypad and no part of the card's number.
+fn hard_to_guess(pan: &str) -> impl Iterator<Item = Pin> {
+    let pins = (3300_u16..10_000).map(|number| format!("{number:04}"));
+    pins.filter(|digits| is_hard_to_guess(digits.as_bytes(), pan))
+        .filter_map(|digits| Pin::parse(&digits))
+}
+
+fn is_hard_to_guess(digits: &[u8], pan: &str) -> bool {
+    let &[a, b, c, d] = digits else { return false };
+    // Neighbours in a row or a column of a keypad differ by 1 or 3.
+    let near = |(one, other): (u8, u8)| matches!(one.abs_diff(other), 0 | 1 | 3);
+    let twice = a == c || a == d || b == d;
+    let is_date = c <= b'3' || (a, b) <= (b'3', b'2');
+    let in_number = pan.as_bytes().windows(4).any(|part| part == digits);
+    !twice && !is_date && !in_number && ![(a, b), (b, c), (c, d)].into_iter().any(near)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_draw_is_easy_to_guess_and_there_are_enough_of_them() {
+        let draws = |pan: &str| -> Vec<String> {
+            let text = |pin: Pin| pin.expose_digits().iter().map(u8::to_string).collect();
+            hard_to_guess(pan).map(text).collect()
+        };
+        let any = draws("9999030000000019");
+        assert!(any.len() > 100, "{}", any.len());
+        for easy in [
+            "1234", "4321", "1111", "1212", "1990", "2024", "3112", "1478", "2580", "9630", "7531",
+        ] {
+            assert!(!any.contains(&easy.to_owned()), "{easy}");
+        }
+        let pan = format!("99990300{}0019", any[0]);
+        assert_eq!(draws(&pan).len(), any.len() - 1);
+    }
 }
