@@ -260,9 +260,9 @@ pub(super) async fn terminal(options: TerminalOptions) -> Result<ExitCode, Failu
         new_pin: options.wish.new_pin.as_ref(),
         faults: options.faults.faults(),
     };
-    let listening = |cause| Failure::unavailable(format!("{}: {cause}", options.listen));
-    let listener = TcpListener::bind(&options.listen).await.map_err(listening)?;
-    let mut card = ForeignCard::wait(&listener).await.map_err(listening)?;
+    let listener = TcpListener::bind(&options.listen).await;
+    let listener = listener.map_err(|cause| Failure::unavailable(format!("{}: {cause}", options.listen)))?;
+    let mut card = ForeignCard::wait(&listener).await.map_err(Failure::unavailable)?;
     let journey = order.insert(&mut card, &acquirer).await;
     print_journey(&journey, place.json)
 }

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 
@@ -13,13 +13,39 @@ use crate::card::chip::Interface;
 use crate::card::tear::Tear;
 use crate::terminal::slot::Card;
 
-/// How long a card may take for an answer.
+/// How long a card may take for a whole answer.
 pub const ANSWER_TIMEOUT_S: u64 = 10;
+
+/// Most bytes of an answer to reset (ISO/IEC 7816-3:2006 8.2.1), and of a response to a short command.
+const ATR_LEN_MAX: usize = 33;
+const RESPONSE_LEN_MAX: usize = 258;
+
+/// First bytes of answers to reset: direct and inverse convention.
+const TS_DIRECT_3B: u8 = 0x3B;
+const TS_INVERSE_3F: u8 = 0x3F;
 
 /// First bytes of answers of T=0 cards: the data is to be fetched; the command is to be repeated with another length.
 const SW1_61_BYTES_AVAILABLE: u8 = 0x61;
 const SW1_6C_WRONG_LE: u8 = 0x6C;
 const GET_RESPONSE: [u8; 4] = [0x00, 0xC0, 0x00, 0x00];
+
+/// Times that a card may keep part of one answer back.
+const FETCHES_MAX: usize = 4;
+
+/// Why what connected can't be used as a card.
+#[derive(Debug, thiserror::Error)]
+pub enum ForeignCardError {
+    #[error("the card's connection: {0}")]
+    Io(#[from] io::Error),
+    #[error("the card doesn't answer within {ANSWER_TIMEOUT_S} seconds")]
+    Mute,
+    #[error("the card left")]
+    Left,
+    #[error("no card: an answer of {len} bytes is announced, and a card gives at most {len_max}")]
+    TooLong { len: usize, len_max: usize },
+    #[error("no card: its answer to reset begins neither with 3B nor with 3F")]
+    NoAnswerToReset,
+}
 
 /// A card that connected.
 #[derive(Debug)]
@@ -27,26 +53,34 @@ pub struct ForeignCard {
     stream: TcpStream,
     atr: Vec<u8>,
     tear: Option<Tear>,
+    /// An answer failed: what comes late must not be taken for the next one's.
+    gone: bool,
 }
 
 impl ForeignCard {
     /// Waits for a card, gives it power and asks who it is.
     ///
-    /// Refuses, as an error of its kind, a peer that gives no answer to reset.
-    pub async fn wait(listener: &TcpListener) -> io::Result<Self> {
+    /// Refuses a peer that gives no answer to reset, or none in time. Waiting for the peer itself has no end: a terminal
+    /// stands there until a card comes.
+    pub async fn wait(listener: &TcpListener) -> Result<Self, ForeignCardError> {
         let (stream, _) = listener.accept().await?;
         let stream = stream.into_std()?;
         stream.set_nonblocking(false)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(ANSWER_TIMEOUT_S)))?;
+        stream.set_write_timeout(Some(Duration::from_secs(ANSWER_TIMEOUT_S)))?;
         let mut card = Self {
             stream,
             atr: Vec::new(),
             tear: None,
+            gone: false,
         };
         card.send(&[CONTROL_01_ON])?;
-        card.atr = card.ask(&[CONTROL_04_ATR])?;
-        Ok(card)
+        card.send(&[CONTROL_04_ATR])?;
+        card.atr = card.receive(ATR_LEN_MAX)?;
+        match card.atr.as_slice() {
+            [TS_DIRECT_3B | TS_INVERSE_3F, _, ..] => Ok(card),
+            _ => Err(ForeignCardError::NoAnswerToReset),
+        }
     }
 
     /// Answer to reset (ISO/IEC 7816-3:2006 8.2).
@@ -60,28 +94,71 @@ impl ForeignCard {
         self.stream.write_all(&[&len.to_be_bytes()[..], message].concat())
     }
 
-    fn ask(&mut self, message: &[u8]) -> io::Result<Vec<u8>> {
-        self.send(message)?;
-        self.receive()
-    }
-
-    fn receive(&mut self) -> io::Result<Vec<u8>> {
+    fn receive(&mut self, len_max: usize) -> Result<Vec<u8>, ForeignCardError> {
+        let deadline = now() + Duration::from_secs(ANSWER_TIMEOUT_S);
         let mut len = [0; 2];
-        self.stream.read_exact(&mut len)?;
-        let mut answer = vec![0; u16::from_be_bytes(len).into()];
-        self.stream.read_exact(&mut answer)?;
+        self.fill(&mut len, deadline)?;
+        let len = usize::from(u16::from_be_bytes(len));
+        if len > len_max {
+            return Err(ForeignCardError::TooLong { len, len_max });
+        }
+        let mut answer = vec![0; len];
+        self.fill(&mut answer, deadline)?;
         Ok(answer)
     }
 
-    /// Sends a command, and fetches what a T=0 card keeps back.
-    fn exchange(&mut self, apdu: &[u8]) -> io::Result<Vec<u8>> {
-        let answer = self.ask(apdu)?;
-        match (answer.as_slice(), apdu) {
-            (&[SW1_61_BYTES_AVAILABLE, len], _) => self.ask(&[&GET_RESPONSE[..], &[len]].concat()),
-            (&[SW1_6C_WRONG_LE, len], [head @ .., _]) => self.ask(&[head, &[len]].concat()),
-            _ => Ok(answer),
+    fn fill(&mut self, bytes: &mut [u8], deadline: Instant) -> Result<(), ForeignCardError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let left = deadline.saturating_duration_since(now());
+            if left.is_zero() {
+                return Err(ForeignCardError::Mute);
+            }
+            self.stream.set_read_timeout(Some(left))?;
+            let len = match self.stream.read(rest) {
+                Ok(0) => return Err(ForeignCardError::Left),
+                Ok(len) => len,
+                Err(cause) if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Err(ForeignCardError::Mute);
+                }
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => 0,
+                Err(cause) => return Err(cause.into()),
+            };
+            rest = rest.split_at_mut_checked(len).map_or(&mut [], |(_, rest)| rest);
         }
+        Ok(())
     }
+
+    fn ask(&mut self, command: &[u8]) -> Result<Vec<u8>, ForeignCardError> {
+        self.send(command)?;
+        self.receive(RESPONSE_LEN_MAX)
+    }
+
+    /// Sends a command, and fetches what a T=0 card keeps back.
+    fn exchange(&mut self, apdu: &[u8]) -> Result<Vec<u8>, ForeignCardError> {
+        let mut answer = self.ask(apdu)?;
+        if let (&[SW1_6C_WRONG_LE, len], [head @ .., _]) = (answer.as_slice(), apdu) {
+            answer = self.ask(&[head, &[len]].concat())?;
+        }
+        for _ in 0..FETCHES_MAX {
+            let [data @ .., SW1_61_BYTES_AVAILABLE, len] = answer.as_slice() else {
+                break;
+            };
+            let fetch = [&GET_RESPONSE[..], &[*len]].concat();
+            let mut joined = data.to_vec();
+            joined.extend(self.ask(&fetch)?);
+            answer = joined;
+        }
+        Ok(answer)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a foreign card takes is measured where its bytes come in"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 impl Card for ForeignCard {
@@ -101,8 +178,15 @@ impl Card for ForeignCard {
     }
 
     fn transmit(&mut self, apdu: &[u8]) -> Vec<u8> {
+        if self.gone {
+            return Vec::new();
+        }
         match self.tear.take() {
-            None => self.exchange(apdu).unwrap_or_default(),
+            None => self.exchange(apdu).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the foreign card");
+                self.gone = true;
+                Vec::new()
+            }),
             Some(Tear::BeforeCommand(_)) => {
                 self.power_off();
                 Vec::new()
@@ -111,7 +195,7 @@ impl Card for ForeignCard {
                 let sent = self.send(apdu);
                 self.power_off();
                 // Whatever it still answers is lost on its way.
-                let _ = sent.and_then(|()| self.receive());
+                let _ = sent.map(|()| self.receive(RESPONSE_LEN_MAX));
                 Vec::new()
             }
         }
