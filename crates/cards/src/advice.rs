@@ -253,6 +253,10 @@ mod tests {
         attempts_max: 5,
         expires_after_ms: 1_000,
         unblock_by_csu: false,
+        csu_tries: 3,
+        pin_change_bit: false,
+        with_current_pin: false,
+        contact_by_field_22: false,
     };
 
     fn sealed(number: u8) -> SealedPin {
@@ -276,6 +280,7 @@ mod tests {
             occasion: Occasion::Inserted,
             script_commands,
             script_failed: false,
+            pin_change_told: None,
             pin_try_limit_exceeded,
         };
         card.chip_spoke(evidence, &RULES, NOW);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::SealedPin;
+use crate::{ScriptRules, SealedPin};
 
 /// One PIN version that the chip may hold. Version 0 is "no PIN".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,16 @@ impl ChipPin {
     pub fn known(&self) -> Option<u32> {
         match self.possible.as_slice() {
             [only] => Some(only.version),
+            _ => None,
+        }
+    }
+
+    /// Its PIN beside version `other`, where it can be only one and we have it.
+    #[must_use]
+    pub fn only_beside(&self, other: u32) -> Option<&SealedPin> {
+        let mut beside = self.possible.iter().filter(|possible| possible.version != other);
+        match (beside.next(), beside.next()) {
+            (Some(only), None) => only.sealed.as_ref(),
             _ => None,
         }
     }
@@ -79,8 +89,13 @@ impl ChipPin {
 /// How a valid cryptogram came to us, and so what may follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
-    /// In a request that waits for its answer, with the card inserted: it may carry a script, and its silence counts.
+    /// In a request that waits for its answer, with the card inserted beyond doubt: it may carry a script, and its silence
+    /// counts.
     Inserted,
+    /// In a request whose message says that the card was inserted, while nothing in the chip data says so too: it may have
+    /// been a tap, at which a chip need not report. It may prove a script, never disprove one, and carries one only
+    /// where the chip has none left to report ([`Report::None`]).
+    ToldInserted,
     /// In a request, with the card tapped, or where message and chip data disagree about that. It may prove a script,
     /// never disprove one, and carries nothing.
     Tapped,
@@ -97,13 +112,29 @@ pub struct ChipEvidence {
     /// Script commands that the chip reports, 0 to 15.
     pub script_commands: u8,
     pub script_failed: bool,
+    /// The chip's bit for a PIN change that succeeded; `None` where it has none.
+    pub pin_change_told: Option<bool>,
     pub pin_try_limit_exceeded: bool,
 }
 
 impl ChipEvidence {
     /// The chip reports on a script: performed or failed.
     #[must_use]
-    pub fn reports_script(&self) -> bool {
-        self.script_commands > 0 || self.script_failed
+    pub fn reports_script(&self, rules: &ScriptRules) -> bool {
+        let tells_change = rules.pin_change_bit && self.pin_change_told == Some(true);
+        self.script_commands > 0 || self.script_failed || tells_change
     }
+}
+
+/// What is known of the scripts that the chip still reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// It may report what was sent to it.
+    #[default]
+    Open,
+    /// None: it said so when it was inserted beyond doubt, or is new, and no script was sent since.
+    None,
+    /// That of the script in flight may have ended: it was authenticated to where nobody can say whether it was inserted or
+    /// tapped.
+    MayHaveEnded,
 }

@@ -19,12 +19,14 @@ mod unlocks;
 
 pub use advice::{Advice, AdviceCode, PlaceState};
 pub use card::{CardKey, CardRef, CardRole, CardStatus, CardmemberId, ParseCardRefError, SealedPan};
-pub use chip::{ChipEvidence, ChipPin, ChipVersion, Occasion};
+pub use chip::{ChipEvidence, ChipPin, ChipVersion, Occasion, Report};
 pub use fraud::{FraudAction, FraudRules, FraudSignal};
 pub use pan::{Expiry, Pan, ParsePanError, Psn};
 pub use programme::{Programme, ProgrammeId, ReissueRules, Scheme};
 pub use script::{Attention, Delivery, NotMade, Resolution, Script, ScriptEnd, ScriptKind, ScriptSent, Wish};
-pub use script_rules::{ReportCounts, ReportKept, ScriptRules, ScriptSettings, ScriptTemplate};
+pub use script_rules::{
+    ReportCounts, ReportKept, ScriptRules, ScriptSettingError, ScriptSettings, ScriptTemplate,
+};
 pub use state::{CantUnlock, CardState, DecodeStateError, HostPin, PinReference, SealedPin, SetPinCause};
 pub use time::Timestamp;
 pub use tries::{Locked, TRIES_LONG_RUN_MAX, TRIES_PER_VERSION_MAX, TRIES_WINDOW_MS, Tries};

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChipEvidence, Occasion, ReportCounts, ReportKept, ScriptRules, Timestamp};
+use crate::{ChipEvidence, Occasion, Report, ReportCounts, ReportKept, ScriptRules, Timestamp};
 
 /// What is sent to the chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub enum ScriptKind {
     UnblockAndChangePin,
     /// No script: the card status update of the answer sets the chip's tries (ARPC method 2).
     UnblockByCsu,
+    /// `84 24 00 01`: as [`ScriptKind::ChangePin`], with the chip's known PIN in the block.
+    ChangeKnownPin,
 }
 
 impl ScriptKind {
@@ -27,7 +29,7 @@ impl ScriptKind {
     #[must_use]
     pub fn commands(self) -> u8 {
         match self {
-            Self::ChangePin | Self::UnblockPin => 1,
+            Self::ChangePin | Self::ChangeKnownPin | Self::UnblockPin => 1,
             Self::UnblockAndChangePin => 2,
             Self::UnblockByCsu => 0,
         }
@@ -37,7 +39,7 @@ impl ScriptKind {
     #[must_use]
     pub fn changes_pin(self) -> bool {
         match self {
-            Self::ChangePin | Self::UnblockAndChangePin => true,
+            Self::ChangePin | Self::ChangeKnownPin | Self::UnblockAndChangePin => true,
             Self::UnblockPin | Self::UnblockByCsu => false,
         }
     }
@@ -307,7 +309,7 @@ pub enum ScriptEnd {
     FailedUnclear,
     /// The chip didn't get it, or not all of it, and has the PIN it had: proven.
     NotApplied,
-    /// The chip was inserted again and reports nothing, which proves nothing here.
+    /// The chip was inserted again and reports nothing that proves anything here.
     NotSeen,
 }
 
@@ -323,17 +325,30 @@ impl ScriptSent {
     ///
     /// Rests on this: the request that it rode on reported no script, and no other was sent since. The chip makes a
     /// change and its report in one step, and takes a script only within its own transaction.
-    pub(crate) fn end(&self, evidence: ChipEvidence, rules: &ScriptRules) -> Option<ScriptEnd> {
+    pub(crate) fn end(
+        &self,
+        evidence: ChipEvidence,
+        rules: &ScriptRules,
+        report: Report,
+    ) -> Option<ScriptEnd> {
         let (reported, wanted) = (evidence.script_commands, self.kind.commands());
-        let end = if evidence.script_failed {
+        let silence_proves =
+            report != Report::MayHaveEnded && self.silence_proves(evidence.atc, rules.report);
+        let counted = if evidence.script_failed {
             end_of_failure(reported, wanted, rules.counts)
         } else if reported >= wanted {
             ScriptEnd::Applied
-        } else if reported > 0 || self.silence_proves(evidence.atc, rules.report) {
+        } else if reported > 0 || silence_proves {
             // One command of two: the unblock, since the second's MAC isn't valid as the first's.
             ScriptEnd::NotApplied
         } else {
             ScriptEnd::NotSeen
+        };
+        let told = evidence.pin_change_told;
+        let end = match told.filter(|_| rules.pin_change_bit && self.kind.changes_pin()) {
+            None => counted,
+            Some(true) => self.end_of_change_told(counted),
+            Some(false) => end_of_change_untold(counted, evidence.script_failed, silence_proves),
         };
         let end = match (end, rules.report) {
             (ScriptEnd::Failed, ReportKept::Unreliable) => ScriptEnd::FailedUnclear,
@@ -343,15 +358,37 @@ impl ScriptSent {
         (end == ScriptEnd::Applied || evidence.occasion == Occasion::Inserted).then_some(end)
     }
 
+    /// The chip says that its PIN was changed. A lone change did that, also beside a failure; where an unblock was in the
+    /// same script, that may have set the bit. What the counter contradicts stays open.
+    fn end_of_change_told(&self, counted: ScriptEnd) -> ScriptEnd {
+        match counted {
+            ScriptEnd::Applied => ScriptEnd::Applied,
+            ScriptEnd::FailedUnclear if self.kind.commands() == 1 => ScriptEnd::Applied,
+            ScriptEnd::Failed | ScriptEnd::FailedUnclear => ScriptEnd::FailedUnclear,
+            ScriptEnd::NotApplied | ScriptEnd::NotSeen => ScriptEnd::NotSeen,
+        }
+    }
+
     /// Whether a cryptogram that reports nothing proves that the chip did not perform the script.
     fn silence_proves(&self, atc: u16, kept: ReportKept) -> bool {
         match kept {
             // Every answer since that could authenticate us was to an insertion, and each insertion ends the attempt;
-            // `CardState::deliver` leaves taps unauthenticated meanwhile.
+            // `CardState::deliver` leaves taps unauthenticated meanwhile, and `Report::MayHaveEnded` tells of the rest.
             ReportKept::UntilIssuerAuthenticated => true,
             ReportKept::UntilNextOnline => self.atc.checked_add(1) == Some(atc),
             ReportKept::Unreliable => false,
         }
+    }
+}
+
+/// The chip doesn't say that its PIN was changed: that is proof where silence is. A command received, not failed and yet
+/// without its effect is open.
+fn end_of_change_untold(counted: ScriptEnd, failed: bool, silence_proves: bool) -> ScriptEnd {
+    match counted {
+        ScriptEnd::Applied if failed => ScriptEnd::FailedUnclear,
+        ScriptEnd::Applied => ScriptEnd::NotSeen,
+        ScriptEnd::FailedUnclear if silence_proves => ScriptEnd::Failed,
+        ScriptEnd::Failed | ScriptEnd::FailedUnclear | ScriptEnd::NotApplied | ScriptEnd::NotSeen => counted,
     }
 }
 

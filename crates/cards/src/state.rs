@@ -7,17 +7,20 @@ use std::{fmt, num::NonZeroU8};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attention, CardStatus, ChipEvidence, ChipPin, ChipVersion, Delivery, Locked, NotMade, Occasion,
+    Attention, CardStatus, ChipEvidence, ChipPin, ChipVersion, Delivery, Locked, NotMade, Occasion, Report,
     Resolution, Script, ScriptEnd, ScriptKind, ScriptRules, ScriptSent, Timestamp, Tries, Unlocks,
     script::Wish,
 };
 
 /// First byte of an encoded state: the layout of what follows.
-const STATE_LAYOUT: u8 = 3;
-/// The layout before, which is still read: the same without the last two fields.
+const STATE_LAYOUT: u8 = 4;
+/// The layouts before, which are still read: the same without the last field, and without the last three.
+const STATE_LAYOUT_3: u8 = 3;
 const STATE_LAYOUT_2: u8 = 2;
-/// Those fields where nothing is known of them: no unlocks, and nothing that the HSM didn't make.
-const FIELDS_SINCE_LAYOUT_2: [u8; 2] = [0, 0];
+/// Those fields where nothing is known of them: an open report.
+const FIELDS_SINCE_LAYOUT_3: [u8; 1] = [0];
+/// No unlocks, nothing that the HSM didn't make, an open report.
+const FIELDS_SINCE_LAYOUT_2: [u8; 3] = [0, 0, 0];
 
 /// A PIN encrypted by the HSM: ISO 9564 format 4 under its PIN storage key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +86,8 @@ pub struct CardState {
     pub unlocks: Unlocks,
     /// Why the HSM made nothing of the latest attempt to tell the chip something; `None` where it made it.
     pub not_made: Option<NotMade>,
+    /// What the chip may still report.
+    pub report: Report,
 }
 
 /// Why a PIN can't be unlocked now.
@@ -124,6 +129,7 @@ impl CardState {
             contact_last: None,
             unlocks: Unlocks::default(),
             not_made: None,
+            report: Report::Open,
         }
     }
 
@@ -133,11 +139,12 @@ impl CardState {
         postcard::to_extend(self, vec![STATE_LAYOUT]).expect("a growing Vec takes any state")
     }
 
-    /// Reads [`CardState::encode`] back, the layout before too. Refuses others, and bytes that are left over.
+    /// Reads [`CardState::encode`] back, the two layouts before too. Refuses others, and bytes that are left over.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeStateError> {
         let (&layout, body) = bytes.split_first().ok_or(DecodeStateError)?;
         match layout {
             STATE_LAYOUT => Self::decode_body(body),
+            STATE_LAYOUT_3 => Self::decode_body(&[body, &FIELDS_SINCE_LAYOUT_3].concat()),
             STATE_LAYOUT_2 => Self::decode_body(&[body, &FIELDS_SINCE_LAYOUT_2].concat()),
             _ => Err(DecodeStateError),
         }
@@ -185,6 +192,7 @@ impl CardState {
         self.tries.new_version(tries_max);
         self.chip.may_become(self.host_chip_version());
         self.script.forget_sent();
+        self.report = Report::Open;
         self.script.revive(rules, now);
         self.script.change = self.sealed_host_pin().map(|_| Wish::new(rules, now));
     }
@@ -244,6 +252,7 @@ impl CardState {
             atc_last: None,
             contact_last: None,
             not_made: None,
+            report: Report::None,
             ..self.next()
         }
     }
@@ -266,6 +275,7 @@ impl CardState {
         Self {
             tries: self.tries.clone(),
             unlocks: self.unlocks.clone(),
+            report: Report::None,
             ..Self::delivered(CardStatus::Inactive, reference, tries_max)
         }
     }
@@ -274,11 +284,36 @@ impl CardState {
     #[must_use]
     pub fn attention(&self, now: Timestamp) -> Option<Attention> {
         let wish = self.script.wishes().find(|wish| wish.needs_attention(now))?;
-        Some(match self.not_made {
+        Some(self.reason(wish))
+    }
+
+    /// What stopped being sent between `before` and now, unfulfilled, and why. A term that ran out is told once, at the first
+    /// insertion after it.
+    #[must_use]
+    pub fn stopped_since(&self, before: &Self, now: Timestamp) -> Vec<(ScriptKind, Attention)> {
+        let told_until = if self.contact_last == before.contact_last {
+            now
+        } else {
+            before.contact_last.unwrap_or(Timestamp(i64::MIN))
+        };
+        let wishes = [
+            (ScriptKind::ChangePin, before.script.change, self.script.change),
+            (ScriptKind::UnblockPin, before.script.unblock, self.script.unblock),
+        ];
+        let stopped = |(kind, before, after): (ScriptKind, Option<Wish>, Option<Wish>)| {
+            let needed_it = before.is_some_and(|wish| wish.needs_attention(told_until));
+            let needs_it = after.filter(|wish| wish.needs_attention(now) && !needed_it);
+            needs_it.map(|wish| (kind, self.reason(wish)))
+        };
+        wishes.into_iter().filter_map(stopped).collect()
+    }
+
+    fn reason(&self, wish: Wish) -> Attention {
+        match self.not_made {
             Some(why) if wish.stopped => Attention::NotMade(why),
             None if wish.stopped => Attention::AttemptsUsedUp,
             Some(_) | None => Attention::Expired,
-        })
+        }
     }
 
     /// The host has a PIN to compare with.
@@ -334,13 +369,19 @@ impl CardState {
             self.chip.pin_blocked = evidence.pin_try_limit_exceeded;
         }
         let script = self.script_ended(evidence, rules);
+        if evidence.occasion == Occasion::Inserted {
+            self.report = match evidence.reports_script(rules) {
+                true => Report::Open,
+                false => Report::None,
+            };
+        }
         let csu = self.csu_ended(evidence, rules, script);
         [script, csu].into_iter().flatten().collect()
     }
 
     fn script_ended(&mut self, evidence: ChipEvidence, rules: &ScriptRules) -> Option<Resolution> {
         let sent = self.script.in_flight.filter(|sent| evidence.atc > sent.atc)?;
-        let end = sent.end(evidence, rules)?;
+        let end = sent.end(evidence, rules, self.report)?;
         self.script.in_flight = None;
         match end {
             ScriptEnd::Applied => {
@@ -392,7 +433,8 @@ impl CardState {
     /// Decides and records what the answer to a proven request brings the chip, after [`CardState::chip_spoke`].
     ///
     /// Only an inserted card gets anything. While a script is in flight a tap isn't even authenticated to: the chip
-    /// could take that for the end of the transaction after which it forgets its report.
+    /// could take that for the end of the transaction after which it forgets its report. An insertion that may have been a
+    /// tap is authenticated to all the same, since chips decline without; silence proves nothing from then on.
     pub fn deliver(&mut self, evidence: ChipEvidence, rules: &ScriptRules, now: Timestamp) -> Delivery {
         let nothing = |authenticates| Delivery {
             authenticates,
@@ -401,24 +443,43 @@ impl CardState {
         };
         match evidence.occasion {
             Occasion::Inserted => {}
+            Occasion::ToldInserted if self.script.in_flight.is_some() => self.report = Report::MayHaveEnded,
+            Occasion::ToldInserted => {}
             Occasion::Tapped => return nothing(self.script.in_flight.is_none()),
             Occasion::Advised => return nothing(false),
         }
+        let certain = evidence.occasion == Occasion::Inserted;
+        // In doubt an unblock by card status update hasn't ended yet, and a script would have the same effect.
+        let may_ride = !evidence.reports_script(rules)
+            && self.report == Report::None
+            && self.script.in_flight.is_none()
+            && (certain || self.script.csu_in_flight.is_none());
         let csu = self.script.next_csu(rules, now).then(|| {
             let sent = self.send(ScriptKind::UnblockByCsu, evidence);
             self.script.csu_in_flight = Some(sent);
             sent
         });
-        let may_ride = !evidence.reports_script() && self.script.in_flight.is_none();
         let script = self.script.next(rules, now).filter(|_| may_ride).map(|kind| {
-            let sent = self.send(kind, evidence);
+            let sent = self.send(self.with_what_is_known(kind, rules), evidence);
             self.script.in_flight = Some(sent);
+            self.report = Report::Open;
             sent
         });
         Delivery {
             script,
             csu,
             ..nothing(true)
+        }
+    }
+
+    /// A lone change is made with the chip's present PIN where the rules say so: at the first attempt, as long as nothing
+    /// is uncertain.
+    fn with_what_is_known(&self, kind: ScriptKind, rules: &ScriptRules) -> ScriptKind {
+        let first = self.script.change.is_some_and(|wish| wish.attempts == 0);
+        let known = self.chip.known().is_some() && self.chip.only_beside(self.host.version).is_some();
+        match kind {
+            ScriptKind::ChangePin if rules.with_current_pin && first && known => ScriptKind::ChangeKnownPin,
+            kind => kind,
         }
     }
 
@@ -488,10 +549,15 @@ mod tests {
         let mut older = bytes.clone();
         older[0] = STATE_LAYOUT_2 - 1;
         assert_eq!(CardState::decode(&older), Err(DecodeStateError));
-        let mut layout_2 = bytes.clone();
-        layout_2.truncate(bytes.len() - FIELDS_SINCE_LAYOUT_2.len());
-        layout_2[0] = STATE_LAYOUT_2;
-        assert_eq!(CardState::decode(&layout_2), Ok(card));
+        for (layout, lacking) in [
+            (STATE_LAYOUT_2, FIELDS_SINCE_LAYOUT_2.len()),
+            (STATE_LAYOUT_3, FIELDS_SINCE_LAYOUT_3.len()),
+        ] {
+            let mut before = bytes.clone();
+            before.truncate(bytes.len() - lacking);
+            before[0] = layout;
+            assert_eq!(CardState::decode(&before), Ok(card.clone()));
+        }
         for len in 0..bytes.len() {
             assert_eq!(
                 CardState::decode(&bytes[..len]),
@@ -535,6 +601,10 @@ mod tests {
             attempts_max: 5,
             expires_after_ms: 1_000,
             unblock_by_csu: false,
+            csu_tries: 3,
+            pin_change_bit: false,
+            with_current_pin: false,
+            contact_by_field_22: false,
         }
     }
 }

@@ -13,13 +13,13 @@ use std::collections::HashSet;
 use std::num::NonZeroU8;
 
 use cards::{
-    CardState, ChipEvidence, Delivery, NotMade, Occasion, ReportCounts, ReportKept, ScriptEnd, ScriptKind,
-    ScriptRules, Unlocks,
+    CardState, ChipEvidence, Delivery, NotMade, Occasion, Report, ReportCounts, ReportKept, ScriptEnd,
+    ScriptKind, ScriptRules, ScriptTemplate, Unlocks, Wish,
 };
 
 use common::{NOW, RULES, TRIES_MAX, card, change, possible, silent};
 
-const EVENTS: [Event; 21] = [
+const EVENTS: [Event; 27] = [
     Event::Inserted(Delivered::Whole),
     Event::Inserted(Delivered::WholeThenReversed),
     Event::Inserted(Delivered::Lost),
@@ -30,12 +30,18 @@ const EVENTS: [Event; 21] = [
     Event::Inserted(Delivered::CommandSpoiledThenRight),
     Event::Inserted(Delivered::ScriptNotMade),
     Event::Inserted(Delivered::NothingMade),
+    Event::Inserted(Delivered::TornInCommand),
+    Event::InsertedInDoubt(Delivered::Whole),
+    Event::InsertedInDoubt(Delivered::Lost),
+    Event::TapToldAsInserted { reports: true },
+    Event::TapToldAsInserted { reports: false },
     Event::Tapped { reports: true },
     Event::Tapped { reports: false },
     Event::InsertedToldAsTap,
     Event::RequestLost,
     Event::StoodIn,
     Event::AdviceArrives,
+    Event::ReversedLate,
     Event::Changed,
     Event::Unlocked,
     Event::ChipBlocked,
@@ -46,6 +52,12 @@ const EVENTS: [Event; 21] = [
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Inserted(Delivered),
+    /// Without a tag 9F39 that would say so.
+    InsertedInDoubt(Delivered),
+    /// The message says that a tapped card was inserted, and without 9F39 nothing contradicts it.
+    TapToldAsInserted {
+        reports: bool,
+    },
     /// With the answer held to the chip, as some contactless kernels do. Some applications report scripts at a tap too.
     Tapped {
         reports: bool,
@@ -57,6 +69,8 @@ enum Event {
     /// Somebody who cannot authenticate to the chip answers for us and advises us later.
     StoodIn,
     AdviceArrives,
+    /// A transaction with a script is taken back after later ones.
+    ReversedLate,
     Changed,
     Unlocked,
     ChipBlocked,
@@ -80,6 +94,24 @@ enum Delivered {
     ScriptNotMade,
     /// The HSM made nothing: no script, no card status update, no issuer authentication data.
     NothingMade,
+    /// Pulled while the chip changed its PIN: counted as received, neither done nor failed. Only a chip with a bit for the
+    /// change itself may do that.
+    TornInCommand,
+}
+
+/// When the chip sets its bit for a PIN change that succeeded, and for how long.
+#[derive(Clone, Copy, PartialEq)]
+enum ChangeBit {
+    /// It has none.
+    Absent,
+    /// At a change, until its report ends.
+    WithReport,
+    /// At an unblock too.
+    WithUnblock,
+    /// At a change, and one transaction longer than its report.
+    Lingering,
+    /// At a change, for ever.
+    Lasting,
 }
 
 /// What is played: the rules that the card's state goes by, how the chip really is, and weakenings for the controls.
@@ -87,8 +119,13 @@ enum Delivered {
 struct Setting {
     rules: ScriptRules,
     chip: (ReportKept, ReportCounts),
+    bit: ChangeBit,
+    /// Its own final cryptogram ends the report of a script that was performed before it (template 71).
+    ends_own_report: bool,
     rides_on_reports: bool,
     authenticates_taps: bool,
+    trusts_field_22: bool,
+    rides_in_doubt: bool,
 }
 
 impl Setting {
@@ -97,8 +134,16 @@ impl Setting {
         Self {
             rules,
             chip: (rules.report, rules.counts),
+            bit: if rules.pin_change_bit {
+                ChangeBit::WithReport
+            } else {
+                ChangeBit::Absent
+            },
+            ends_own_report: false,
             rides_on_reports: false,
             authenticates_taps: false,
+            trusts_field_22: false,
+            rides_in_doubt: false,
         }
     }
 }
@@ -174,6 +219,64 @@ fn unverified_counts_are_safe_with_either_counter() {
 }
 
 #[test]
+fn a_bit_for_the_pin_change_never_makes_the_chip_known_wrongly_whenever_it_is_set_and_cleared() {
+    for report in [
+        ReportKept::UntilIssuerAuthenticated,
+        ReportKept::UntilNextOnline,
+        ReportKept::Unreliable,
+    ] {
+        for (counts, commands_max) in [(ReportCounts::Unverified, 1), (ReportCounts::Received, 2)] {
+            for bit in [
+                ChangeBit::WithReport,
+                ChangeBit::WithUnblock,
+                ChangeBit::Lingering,
+                ChangeBit::Lasting,
+            ] {
+                let rules = ScriptRules {
+                    report,
+                    counts,
+                    commands_max,
+                    pin_change_bit: true,
+                    attempts_max: 2,
+                    ..RULES
+                };
+                explore(
+                    Setting {
+                        bit,
+                        ..Setting::honest(rules)
+                    },
+                    4,
+                )
+                .unwrap();
+            }
+        }
+    }
+    let rules = ScriptRules {
+        pin_change_bit: true,
+        counts: ReportCounts::Unverified,
+        ..RULES
+    };
+    explore(Setting::honest(rules), 5).unwrap();
+}
+
+/// Unreliable is what every profile's rules say with template 71 (`Programme::script_rules`).
+#[test]
+fn scripts_before_the_final_cryptogram_are_safe_even_if_that_ends_their_report() {
+    let rules = ScriptRules {
+        report: ReportKept::Unreliable,
+        template: ScriptTemplate::BeforeFinalAc,
+        ..RULES
+    };
+    for ends_own_report in [false, true] {
+        let setting = Setting {
+            ends_own_report,
+            ..Setting::honest(rules)
+        };
+        explore(setting, 5).unwrap();
+    }
+}
+
+#[test]
 fn each_weakened_rule_makes_a_wrong_known() {
     let honest = Setting::honest(RULES);
     let controls = [
@@ -213,6 +316,38 @@ fn each_weakened_rule_makes_a_wrong_known() {
             Setting {
                 authenticates_taps: true,
                 ..honest
+            },
+        ),
+        (
+            "a change counts as applied without the chip's own bit for it",
+            Setting {
+                bit: ChangeBit::WithReport,
+                ..honest
+            },
+        ),
+        (
+            "the silence of a card counts that field 22 alone says was inserted",
+            Setting {
+                trusts_field_22: true,
+                ..honest
+            },
+        ),
+        (
+            "a script rides in doubt though the chip may have an older one to report",
+            Setting {
+                rides_in_doubt: true,
+                ..honest
+            },
+        ),
+        (
+            "silence counts with template 71, though the chip's own final cryptogram ends the report",
+            Setting {
+                ends_own_report: true,
+                ..Setting::honest(ScriptRules {
+                    report: ReportKept::UntilNextOnline,
+                    template: ScriptTemplate::BeforeFinalAc,
+                    ..RULES
+                })
             },
         ),
     ];
@@ -255,8 +390,10 @@ struct World {
     advices: Vec<ChipEvidence>,
     /// Attempts whose change or unblock the chip made.
     performed: Vec<u32>,
-    /// A failure left the chip's PIN open.
+    /// Something that proves nothing left the chip's PIN open.
     unclear: bool,
+    /// Counters of transactions with a script that may still be taken back.
+    reversible: Vec<u16>,
     told: Vec<Event>,
 }
 
@@ -267,6 +404,10 @@ struct Chip {
     blocked: bool,
     commands: u8,
     failed: bool,
+    /// The bit for a PIN change.
+    changed: bool,
+    /// A command was received and torn in the middle: neither done nor failed.
+    torn: bool,
 }
 
 impl World {
@@ -280,10 +421,13 @@ impl World {
                 blocked: false,
                 commands: 0,
                 failed: false,
+                changed: false,
+                torn: false,
             },
             advices: Vec::new(),
             performed: Vec::new(),
             unclear: false,
+            reversible: Vec::new(),
             told: Vec::new(),
         }
     }
@@ -293,7 +437,12 @@ impl World {
         let rules = self.setting.rules;
         self.told.push(event);
         match event {
-            Event::Inserted(delivered) => self.inserted(delivered)?,
+            Event::Inserted(Delivered::TornInCommand) if self.setting.bit == ChangeBit::Absent => {
+                return Ok(false);
+            }
+            Event::Inserted(delivered) => self.inserted(delivered, Occasion::Inserted)?,
+            Event::InsertedInDoubt(delivered) => self.inserted(delivered, self.in_doubt())?,
+            Event::TapToldAsInserted { reports } => self.tapped(reports, self.in_doubt())?,
             Event::Tapped { reports } => self.tapped(reports, Occasion::Tapped)?,
             Event::InsertedToldAsTap => self.tapped(true, Occasion::Tapped)?,
             Event::RequestLost => {
@@ -315,6 +464,11 @@ impl World {
                 let delivery = self.card.deliver(evidence, &rules, NOW);
                 assert_eq!((delivery.script, delivery.csu), (None, None));
             }
+            Event::ReversedLate if self.reversible.is_empty() => return Ok(false),
+            Event::ReversedLate => {
+                let atc = self.reversible.remove(0);
+                self.card.answer_reversed(atc);
+            }
             Event::Changed => change(&mut self.card, &rules),
             Event::Unlocked => self.card.unlock(TRIES_MAX, NonZeroU8::MAX, &rules, NOW).unwrap(),
             Event::ChipBlocked if self.chip.blocked => return Ok(false),
@@ -327,6 +481,7 @@ impl World {
                 };
                 self.card = self.card.reissued(personalised, &rules, NOW);
                 self.advices.clear();
+                self.reversible.clear();
             }
             Event::Forgets if self.setting.chip.0 != ReportKept::Unreliable => return Ok(false),
             Event::Forgets => self.forget(),
@@ -339,13 +494,25 @@ impl World {
         }
     }
 
-    fn inserted(&mut self, delivered: Delivered) -> Result<(), String> {
-        let evidence = self.begin();
+    /// The occasion of a request that only field 22 calls an insertion.
+    fn in_doubt(&self) -> Occasion {
+        if self.setting.trusts_field_22 {
+            Occasion::Inserted
+        } else {
+            Occasion::ToldInserted
+        }
+    }
+
+    fn inserted(&mut self, delivered: Delivered, occasion: Occasion) -> Result<(), String> {
+        let evidence = ChipEvidence {
+            occasion,
+            ..self.begin()
+        };
         self.hear(evidence)?;
         let known = self.card.chip.known();
         self.unclear &= known.is_none();
         let lasts = self.setting.rules.report == ReportKept::UntilIssuerAuthenticated;
-        if lasts && known.is_none() && !self.unclear {
+        if lasts && occasion == Occasion::Inserted && known.is_none() && !self.unclear {
             return Err(self.wrong("unknown at an insertion"));
         }
         let delivery = self.deliver(evidence);
@@ -359,6 +526,7 @@ impl World {
             | Delivered::PulledAfterFirstCommand
             | Delivered::CommandSpoiled
             | Delivered::CommandSpoiledThenRight
+            | Delivered::TornInCommand
             | Delivered::ScriptNotMade => {
                 self.forget_after(true);
                 if let Some(sent) = delivery.csu {
@@ -398,11 +566,14 @@ impl World {
             occasion,
             script_commands: if reports { evidence.script_commands } else { 0 },
             script_failed: reports && evidence.script_failed,
+            pin_change_told: evidence.pin_change_told.map(|told| reports && told),
             ..evidence
         };
         self.hear(evidence)?;
         let delivery = self.deliver(evidence);
-        assert_eq!((delivery.script, delivery.csu), (None, None));
+        if occasion == Occasion::Tapped {
+            assert_eq!((delivery.script, delivery.csu), (None, None));
+        }
         self.forget_after(delivery.authenticates || self.setting.authenticates_taps);
         Ok(())
     }
@@ -412,6 +583,7 @@ impl World {
         ChipEvidence {
             script_commands: self.chip.commands,
             script_failed: self.chip.failed,
+            pin_change_told: (self.setting.bit != ChangeBit::Absent).then_some(self.chip.changed),
             pin_try_limit_exceeded: self.chip.blocked,
             ..silent(self.chip.atc)
         }
@@ -419,6 +591,8 @@ impl World {
 
     /// Takes the evidence in, and holds each resolution against what the chip did.
     fn hear(&mut self, evidence: ChipEvidence) -> Result<(), String> {
+        let bit_says_less = !matches!(self.setting.bit, ChangeBit::Absent | ChangeBit::WithReport);
+        let in_doubt = self.card.report == Report::MayHaveEnded || self.chip.torn || bit_says_less;
         for resolution in self.card.chip_spoke(evidence, &self.setting.rules, NOW) {
             let performed = self.performed.contains(&resolution.sent.attempt);
             let true_to_chip = match resolution.end {
@@ -428,7 +602,10 @@ impl World {
                     self.unclear = true;
                     true
                 }
-                ScriptEnd::NotSeen => true,
+                ScriptEnd::NotSeen => {
+                    self.unclear |= in_doubt;
+                    true
+                }
             };
             if !true_to_chip {
                 return Err(self.wrong(&format!("{resolution:?}")));
@@ -438,16 +615,27 @@ impl World {
     }
 
     fn deliver(&mut self, evidence: ChipEvidence) -> Delivery {
-        let evidence = if self.setting.rides_on_reports {
-            ChipEvidence {
-                script_commands: 0,
-                script_failed: false,
-                ..evidence
-            }
-        } else {
-            evidence
-        };
-        self.card.deliver(evidence, &self.setting.rules, NOW)
+        let mut evidence = evidence;
+        if self.setting.rides_on_reports {
+            (evidence.script_commands, evidence.script_failed) = (0, false);
+            self.card.report = Report::None;
+        }
+        if self.setting.rides_in_doubt {
+            self.card.script.in_flight = None;
+            self.card.script.change = self.card.script.change.map(|wish| Wish {
+                carried_by: None,
+                ..wish
+            });
+            self.card.report = Report::None;
+        }
+        let delivery = self.card.deliver(evidence, &self.setting.rules, NOW);
+        self.reversible.extend(delivery.script.map(|sent| sent.atc));
+        delivery
+    }
+
+    /// A bit that outlives its report is in the way of the next script.
+    fn keeps_bit(&self) -> bool {
+        matches!(self.setting.bit, ChangeBit::Lingering | ChangeBit::Lasting)
     }
 
     /// The chip gets the script's commands as far as they come. A terminal ends a script at its first failure, unless it
@@ -455,7 +643,7 @@ impl World {
     fn perform(&mut self, delivery: Delivery, delivered: Delivered) {
         let Some(sent) = delivery.script else { return };
         let commands: &[Command] = match sent.kind {
-            ScriptKind::ChangePin => &[Command::Change],
+            ScriptKind::ChangePin | ScriptKind::ChangeKnownPin => &[Command::Change],
             ScriptKind::UnblockPin => &[Command::Unblock],
             ScriptKind::UnblockAndChangePin => &[Command::Unblock, Command::Change],
             ScriptKind::UnblockByCsu => unreachable!("a card status update is no script"),
@@ -471,19 +659,37 @@ impl World {
             | Delivered::LostAndReversed
             | Delivered::ScriptNotMade
             | Delivered::NothingMade => (false, &[][..]),
+            // Where an unblock sets the bit too, that of two commands says as little as none.
+            Delivered::TornInCommand if self.setting.bit == ChangeBit::WithUnblock && commands.len() > 1 => {
+                return;
+            }
+            Delivered::TornInCommand => (false, &commands[..commands.len() - 1]),
         };
+        if delivered == Delivered::TornInCommand && sent.kind.changes_pin() {
+            self.chip.commands += 1;
+            self.chip.torn = true;
+        }
         let counts_all = self.setting.chip.1 != ReportCounts::Succeeded;
         self.chip.failed |= spoiled;
         self.chip.commands += u8::from(spoiled && counts_all);
         for command in performed {
             self.chip.commands += 1;
             self.chip.blocked = false;
-            if *command == Command::Change {
+            let changes = *command == Command::Change;
+            if changes {
                 self.chip.pin = sent.version;
             }
+            self.chip.changed |= match self.setting.bit {
+                ChangeBit::Absent => false,
+                ChangeBit::WithReport | ChangeBit::Lingering | ChangeBit::Lasting => changes,
+                ChangeBit::WithUnblock => true,
+            };
         }
         if performed.last() == commands.last() {
             self.performed.push(sent.attempt);
+        }
+        if self.setting.ends_own_report {
+            self.forget();
         }
     }
 
@@ -498,7 +704,13 @@ impl World {
     }
 
     fn forget(&mut self) {
-        (self.chip.commands, self.chip.failed) = (0, false);
+        let reported = self.chip.commands > 0 || self.chip.failed;
+        self.chip.changed &= match self.setting.bit {
+            ChangeBit::Absent | ChangeBit::WithReport | ChangeBit::WithUnblock => false,
+            ChangeBit::Lingering => reported,
+            ChangeBit::Lasting => true,
+        };
+        (self.chip.commands, self.chip.failed, self.chip.torn) = (0, false, false);
     }
 
     /// Two insertions bring the host's PIN to the chip and its word back. One more goes to a report that the chip still
@@ -513,6 +725,10 @@ impl World {
             self.meets(Event::Inserted(Delivered::Whole))?;
         }
         let script = &self.card.script;
+        // A bit that lasts is in the way of all that comes after it, and what ends before it is seen is never proven.
+        if self.keeps_bit() || self.setting.ends_own_report {
+            return Ok(());
+        }
         let settled = self.card.chip.known() == Some(self.card.host.version)
             && (script.change, script.unblock) == (None, None);
         if settled || script.needs_attention(NOW) || self.setting.rides_on_reports {
@@ -527,7 +743,14 @@ impl World {
     fn fingerprint(&self) -> Fingerprint {
         let advices = self.advices.iter().map(|advice| {
             let blocked = advice.pin_try_limit_exceeded;
-            (advice.atc, advice.script_commands, advice.script_failed, blocked)
+            let told = advice.pin_change_told;
+            (
+                advice.atc,
+                advice.script_commands,
+                advice.script_failed,
+                told,
+                blocked,
+            )
         });
         let card = CardState {
             unlocks: Unlocks::default(),
@@ -540,6 +763,7 @@ impl World {
             advices: advices.collect(),
             performed: self.performed.clone(),
             unclear: self.unclear,
+            reversible: self.reversible.clone(),
         }
     }
 
@@ -552,9 +776,10 @@ impl World {
 struct Fingerprint {
     card: Vec<u8>,
     chip: Chip,
-    advices: Vec<(u16, u8, bool, bool)>,
+    advices: Vec<(u16, u8, bool, Option<bool>, bool)>,
     performed: Vec<u32>,
     unclear: bool,
+    reversible: Vec<u16>,
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -5,11 +5,13 @@ mod common;
 use std::num::NonZeroU8;
 
 use cards::{
-    Attention, ChipEvidence, ChipVersion, NotMade, Occasion, Programme, ReportCounts, ReportKept, Scheme,
-    ScriptEnd, ScriptKind, ScriptRules,
+    Attention, CardState, CardStatus, ChipEvidence, ChipVersion, NotMade, Occasion, PinReference, Programme,
+    ReportCounts, ReportKept, Scheme, ScriptEnd, ScriptKind, ScriptRules, ScriptSettings, ScriptTemplate,
 };
 
-use common::{NOW, RULES, TRIES_MAX, card, change, failed, possible, reporting, sealed, silent, transact};
+use common::{
+    NOW, RULES, TRIES_MAX, card, change, failed, possible, reporting, sealed, silent, telling, transact,
+};
 
 const CSU: ScriptRules = ScriptRules {
     unblock_by_csu: true,
@@ -170,6 +172,229 @@ fn of_two_commands_one_report_means_that_the_change_did_not_come() {
         assert_eq!(ends(&resolutions), [end], "{evidence:?}");
         assert_eq!(possible(&card), versions, "{evidence:?}");
     }
+}
+
+/// The same on chips that say of themselves whether the PIN was changed, which rules with the bit look at.
+#[test]
+fn a_pin_change_counts_as_applied_only_with_the_chips_own_bit_for_it() {
+    use ReportCounts::{Received, Unverified};
+    use ReportKept::{Unreliable, UntilIssuerAuthenticated, UntilNextOnline};
+    use ScriptEnd::{Applied, Failed, FailedUnclear, NotApplied, NotSeen};
+    let rows: [(ReportKept, ReportCounts, ChipEvidence, bool, ScriptEnd, &[u32]); 14] = [
+        (UntilNextOnline, Unverified, reporting(6, 1), true, Applied, &[2]),
+        (UntilNextOnline, Unverified, reporting(9, 1), true, Applied, &[2]),
+        (
+            UntilNextOnline,
+            Unverified,
+            reporting(6, 1),
+            false,
+            NotSeen,
+            &[1, 2],
+        ),
+        (UntilNextOnline, Unverified, failed(6, 1), false, Failed, &[1]),
+        (
+            UntilNextOnline,
+            Unverified,
+            failed(9, 1),
+            false,
+            FailedUnclear,
+            &[1, 2],
+        ),
+        (UntilNextOnline, Unverified, failed(6, 1), true, Applied, &[2]),
+        (
+            UntilNextOnline,
+            Received,
+            failed(6, 1),
+            true,
+            FailedUnclear,
+            &[1, 2],
+        ),
+        (UntilNextOnline, Unverified, silent(6), false, NotApplied, &[1]),
+        (UntilNextOnline, Unverified, silent(9), false, NotSeen, &[1, 2]),
+        (UntilNextOnline, Unverified, silent(6), true, NotSeen, &[1, 2]),
+        (
+            UntilIssuerAuthenticated,
+            Unverified,
+            failed(9, 1),
+            false,
+            Failed,
+            &[1],
+        ),
+        (
+            UntilIssuerAuthenticated,
+            Received,
+            reporting(9, 1),
+            false,
+            NotSeen,
+            &[1, 2],
+        ),
+        (
+            Unreliable,
+            Unverified,
+            failed(6, 1),
+            false,
+            FailedUnclear,
+            &[1, 2],
+        ),
+        (Unreliable, Unverified, reporting(6, 1), true, Applied, &[2]),
+    ];
+    for (report, counts, evidence, told, end, versions) in rows {
+        let rules = ScriptRules {
+            report,
+            counts,
+            pin_change_bit: true,
+            ..RULES
+        };
+        let mut card = card();
+        change(&mut card, &rules);
+        transact(&mut card, telling(silent(5), false), &rules);
+        let evidence = telling(evidence, told);
+        let resolutions = card.chip_spoke(evidence, &rules, NOW);
+        assert_eq!(ends(&resolutions), [end], "{report:?} {evidence:?}");
+        assert_eq!(possible(&card), versions, "{report:?} {evidence:?}");
+    }
+}
+
+#[test]
+fn an_unblock_needs_no_bit_for_a_pin_change_and_nothing_rides_while_the_bit_is_set() {
+    let rules = ScriptRules {
+        pin_change_bit: true,
+        ..RULES
+    };
+    let mut card = card();
+    card.unlock(TRIES_MAX, NonZeroU8::MAX, &rules, NOW).unwrap();
+    let (_, delivery) = transact(&mut card, telling(silent(1), true), &rules);
+    assert_eq!(delivery.script, None, "the bit may be of a script before");
+    let (_, delivery) = transact(&mut card, telling(silent(2), false), &rules);
+    assert_eq!(delivery.script.unwrap().kind, ScriptKind::UnblockPin);
+    let (resolutions, _) = transact(&mut card, telling(reporting(3, 1), false), &rules);
+    assert_eq!(ends(&resolutions), [ScriptEnd::Applied]);
+    assert_eq!(card.script.unblock, None);
+}
+
+/// The bit of both commands in one script may be the unblock's.
+#[test]
+fn a_failure_beside_the_bit_leaves_open_which_of_two_commands_failed() {
+    let rules = ScriptRules {
+        pin_change_bit: true,
+        ..TWO_COMMANDS
+    };
+    let mut card = card();
+    card.unlock(TRIES_MAX, NonZeroU8::MAX, &rules, NOW).unwrap();
+    change(&mut card, &rules);
+    let (_, delivery) = transact(&mut card, telling(silent(1), false), &rules);
+    assert_eq!(delivery.script.unwrap().kind, ScriptKind::UnblockAndChangePin);
+    let (resolutions, _) = transact(&mut card, telling(failed(2, 2), true), &rules);
+    assert_eq!(ends(&resolutions), [ScriptEnd::FailedUnclear]);
+    assert_eq!(possible(&card), [1, 2]);
+}
+
+#[test]
+fn an_insertion_that_may_have_been_a_tap_proves_by_reports_only_and_carries_where_nothing_older_is_reported()
+{
+    let doubtful = |evidence| ChipEvidence {
+        occasion: Occasion::ToldInserted,
+        ..evidence
+    };
+    let mut card = card();
+    change(&mut card, &RULES);
+    let (_, delivery) = transact(&mut card, doubtful(silent(1)), &RULES);
+    assert_eq!(delivery.script, None, "what the chip reports isn't known");
+    assert!(delivery.authenticates);
+    transact(&mut card, silent(2), &RULES);
+    for evidence in [silent(3), failed(4, 1)] {
+        let (resolutions, delivery) = transact(&mut card, doubtful(evidence), &RULES);
+        assert_eq!(resolutions, []);
+        assert_eq!(delivery.script, None, "one is in flight");
+        assert!(delivery.authenticates, "else an inserted chip might decline");
+    }
+    let (resolutions, _) = transact(&mut card, silent(5), &RULES);
+    assert_eq!(
+        ends(&resolutions),
+        [ScriptEnd::NotSeen],
+        "an answer since may have ended the report"
+    );
+    let (resolutions, _) = transact(&mut card, doubtful(reporting(6, 1)), &RULES);
+    assert_eq!(ends(&resolutions), [ScriptEnd::Applied]);
+    assert_eq!(possible(&card), [2]);
+
+    transact(&mut card, silent(7), &RULES);
+    change(&mut card, &RULES);
+    let (_, delivery) = transact(&mut card, doubtful(silent(8)), &RULES);
+    assert!(
+        delivery.script.is_some(),
+        "it was silent, and nothing was sent since"
+    );
+}
+
+#[test]
+fn a_change_is_made_with_the_chips_pin_only_where_asked_for_known_and_first() {
+    let rules = ScriptRules {
+        with_current_pin: true,
+        ..RULES
+    };
+    let sent = |card: &mut CardState, atc, rules| {
+        let (_, delivery) = transact(card, silent(atc), rules);
+        delivery.script.unwrap().kind
+    };
+    let mut card = card();
+    change(&mut card, &RULES);
+    assert_eq!(sent(&mut card.clone(), 1, &RULES), ScriptKind::ChangePin);
+    assert_eq!(sent(&mut card, 1, &rules), ScriptKind::ChangeKnownPin);
+    assert_eq!(
+        sent(&mut card.clone(), 2, &rules),
+        ScriptKind::ChangePin,
+        "the first attempt came to nothing"
+    );
+    let unreliable = ScriptRules {
+        report: ReportKept::Unreliable,
+        ..rules
+    };
+    card.chip_spoke(silent(2), &unreliable, NOW);
+    change(&mut card, &rules);
+    assert_eq!(sent(&mut card, 3, &rules), ScriptKind::ChangePin, "one of two");
+    transact(&mut card, reporting(4, 1), &rules);
+    change(&mut card, &rules);
+    assert_eq!(sent(&mut card, 5, &rules), ScriptKind::ChangeKnownPin);
+
+    let mut without = CardState::delivered(CardStatus::Active, PinReference::None, TRIES_MAX);
+    change(&mut without, &rules);
+    assert_eq!(
+        sent(&mut without, 1, &rules),
+        ScriptKind::ChangePin,
+        "it has none"
+    );
+}
+
+#[test]
+fn what_stops_being_sent_is_told_once() {
+    let rules = ScriptRules {
+        attempts_max: 1,
+        ..RULES
+    };
+    let mut card = card();
+    let told = |card: &mut CardState, evidence, now| {
+        let before = card.clone();
+        card.chip_spoke(evidence, &rules, now);
+        card.deliver(evidence, &rules, now);
+        card.stopped_since(&before, now)
+    };
+    change(&mut card, &rules);
+    assert_eq!(told(&mut card, silent(1), NOW), []);
+    let stopped = [(ScriptKind::ChangePin, Attention::AttemptsUsedUp)];
+    assert_eq!(told(&mut card, failed(2, 1), NOW), stopped);
+    assert_eq!(told(&mut card, silent(3), NOW), []);
+    card.unlock(TRIES_MAX, NonZeroU8::MAX, &rules, NOW).unwrap();
+    card.script.change = None;
+    let late = NOW.plus_ms(rules.expires_after_ms);
+    let tap = ChipEvidence {
+        occasion: Occasion::Tapped,
+        ..silent(4)
+    };
+    assert_eq!(told(&mut card, tap, late), []);
+    let stopped = [(ScriptKind::UnblockPin, Attention::Expired)];
+    assert_eq!(told(&mut card, silent(5), late), stopped);
+    assert_eq!(told(&mut card, silent(6), late), []);
 }
 
 #[test]
@@ -492,6 +717,122 @@ fn two_commands_and_the_card_status_update_are_used_only_where_the_profile_has_t
         assert_eq!(asked.unblock_by_csu, rules.unblock_by_csu, "{scheme:?}");
         programme.script.counts = Some(ReportCounts::Unverified);
         assert_eq!(programme.script_rules().commands_max, 1);
+    }
+}
+
+#[test]
+fn a_script_before_the_final_cryptogram_is_reported_unreliably_unless_the_issuer_says_otherwise() {
+    for scheme in Scheme::ALL {
+        let mut programme = programme(scheme);
+        programme.script.template = Some(ScriptTemplate::BeforeFinalAc);
+        assert_eq!(programme.script_rules().report, ReportKept::Unreliable);
+        programme.script.report = Some(ReportKept::UntilNextOnline);
+        assert_eq!(programme.script_rules().report, ReportKept::UntilNextOnline);
+    }
+}
+
+#[test]
+fn what_a_profile_cannot_do_is_refused_by_its_name() {
+    let check = |scheme, script| {
+        let programme = Programme {
+            script,
+            ..programme(scheme)
+        };
+        programme.check_script().map_err(|error| error.setting)
+    };
+    let said = ScriptSettings::default();
+    let two = ScriptSettings {
+        commands_max: Some(2),
+        counts: Some(ReportCounts::Received),
+        ..said
+    };
+    let rows = [
+        (Scheme::CcdTdes, two, Ok(())),
+        (Scheme::VisaCvn18, two, Err("commands_max")),
+        (
+            Scheme::MastercardCvn17,
+            ScriptSettings { counts: None, ..two },
+            Err("commands_max"),
+        ),
+        (Scheme::MastercardCvn17, two, Ok(())),
+        (
+            Scheme::VisaCvn10,
+            ScriptSettings {
+                unblock_by_csu: Some(true),
+                ..said
+            },
+            Err("unblock_by_csu"),
+        ),
+        (
+            Scheme::VisaCvn10,
+            ScriptSettings {
+                unblock_by_csu: Some(false),
+                ..said
+            },
+            Ok(()),
+        ),
+        (
+            Scheme::CcdAes,
+            ScriptSettings {
+                csu_tries: Some(16),
+                ..said
+            },
+            Err("csu_tries"),
+        ),
+        (
+            Scheme::Emv2000,
+            ScriptSettings {
+                csu_tries: Some(3),
+                ..said
+            },
+            Err("csu_tries"),
+        ),
+        (
+            Scheme::CcdAes,
+            ScriptSettings {
+                pin_change_bit: Some(true),
+                ..said
+            },
+            Err("pin_change_bit"),
+        ),
+        (
+            Scheme::MastercardCvn21,
+            ScriptSettings {
+                with_current_pin: Some(true),
+                ..said
+            },
+            Err("with_current_pin"),
+        ),
+        (
+            Scheme::VisaCvn22,
+            ScriptSettings {
+                with_current_pin: Some(true),
+                ..said
+            },
+            Ok(()),
+        ),
+        (
+            Scheme::VisaCvn22,
+            ScriptSettings {
+                attempts_max: Some(0),
+                ..said
+            },
+            Err("attempts_max"),
+        ),
+        (
+            Scheme::VisaCvn22,
+            ScriptSettings {
+                expires_after_days: Some(0),
+                ..said
+            },
+            Err("expires_after_days"),
+        ),
+    ];
+    for (scheme, script, wanted) in rows {
+        assert_eq!(check(scheme, script), wanted, "{scheme:?} {script:?}");
+    }
+    for scheme in Scheme::ALL {
+        assert_eq!(check(scheme, said), Ok(()), "{scheme:?}");
     }
 }
 

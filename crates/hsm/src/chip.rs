@@ -7,7 +7,9 @@ use paycrypto::cryptogram::{AcInput, AcSession};
 use paycrypto::cvn::Cvn;
 use paycrypto::emv_key::EmvAlgorithm;
 use paycrypto::icc_keys::{CardKeys, IssuerKey, IssuerKeys, icc_master_key};
-use paycrypto::script::{PIN_UNBLOCK, ScriptContext, build_mac_only, build_pin_change};
+use paycrypto::script::{
+    PIN_UNBLOCK, ScriptContext, build_mac_only, build_pin_change, build_pin_change_with_current,
+};
 
 use crate::keyring::KeyRing;
 use crate::pins;
@@ -182,6 +184,11 @@ fn script(
             ScriptOrder::ChangePin => {
                 let pin = pins::reference_pin(keys, card)?;
                 build_pin_change(&card_keys, context, &pin)
+            }
+            ScriptOrder::ChangeKnownPin => {
+                let (pin, current) = (pins::reference_pin(keys, card)?, pins::chips_pin(keys, card)?);
+                build_pin_change_with_current(&card_keys, context, &pin, &current)
+                    .ok_or(HsmRefusal::Unsupported)?
             }
             ScriptOrder::UnblockPin => build_mac_only(&card_keys, context, PIN_UNBLOCK),
         };

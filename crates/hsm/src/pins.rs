@@ -149,6 +149,14 @@ pub(crate) fn reference_pin(keys: &KeyRing, card: &AuthenticCard) -> Result<Pin,
     open_sealed(keys, sealed, &card.account)
 }
 
+/// The PIN that the chip has by the card's state, while the reference isn't on it or only may be.
+///
+/// Answers [`HsmRefusal::Unsupported`] where it could be more than one, or none that we have.
+pub(crate) fn chips_pin(keys: &KeyRing, card: &AuthenticCard) -> Result<Pin, HsmRefusal> {
+    let sealed = card.state.chip.only_beside(card.state.host.version);
+    open_sealed(keys, sealed.ok_or(HsmRefusal::Unsupported)?, &card.account)
+}
+
 fn sealed_reference(card: &AuthenticCard) -> Option<&SealedPin> {
     match &card.state.host.reference {
         PinReference::Sealed(sealed) => Some(sealed),

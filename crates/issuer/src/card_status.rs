@@ -2,9 +2,12 @@
 
 use std::slice;
 
-use cards::{Advice, Attention, CardRef, CardRole, CardStatus, ScriptKind, Timestamp};
+use cards::{
+    Advice, Attention, CardRef, CardRole, CardState, CardStatus, PinReference, PlaceState, ScriptKind,
+    Timestamp,
+};
 use serde::Serialize;
-use store::CardRecord;
+use store::{AttemptRecord, CardRecord};
 
 use crate::{ActError, Desk, Refusal};
 
@@ -31,7 +34,7 @@ pub struct CardReport {
 pub struct HostReport {
     /// PIN version, 0 when there is none.
     pub version: u32,
-    pub state: cards::PlaceState,
+    pub state: PlaceState,
     pub locked: bool,
     pub tries_left: u8,
     /// Whether the PIN can be shown (it is not when it was imported as a verification value).
@@ -41,7 +44,7 @@ pub struct HostReport {
 /// The chip's side.
 #[derive(Clone, Debug, Serialize)]
 pub struct ChipReport {
-    pub state: cards::PlaceState,
+    pub state: PlaceState,
     /// The version that the chip's own evidence, or its personalisation, proves.
     pub known_version: Option<u32>,
     pub possible_versions: Vec<u32>,
@@ -111,12 +114,11 @@ pub async fn own_card_status(
 async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardReport, ActError> {
     let card = desk.open(record)?;
     desk.require_untampered(slice::from_ref(&card)).await?;
-    let attempts = desk.store.attempts(card.record.key.row).await?;
+    let attempts = desk.store.attempts(card.row()).await?;
     let state = &card.state;
     let advice = Advice::of(state, card.programme.unlocks_max, now);
-    let host_version = state.host_chip_version().version;
     Ok(CardReport {
-        card: card.record.key.row.to_string(),
+        card: card.row().to_string(),
         last_four: card.record.last_four.clone(),
         expiry: card.record.expiry.printed(),
         programme: card.programme.name.clone(),
@@ -131,67 +133,74 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
         },
         state_version: state.version,
         host: HostReport {
-            version: host_version,
+            version: state.host_chip_version().version,
             state: advice.host,
             locked: state.tries.locked(now).is_some(),
             tries_left: state.tries.left(),
-            viewable: matches!(state.host.reference, cards::PinReference::Sealed(_)),
+            viewable: matches!(state.host.reference, PinReference::Sealed(_)),
         },
-        chip: ChipReport {
-            state: advice.chip,
-            known_version: state.chip.known(),
-            possible_versions: state
-                .chip
-                .possible()
-                .iter()
-                .map(|possible| possible.version)
-                .collect(),
-            viewable_versions: state
-                .chip
-                .possible()
-                .iter()
-                .filter(|possible| possible.version != host_version && possible.sealed.is_some())
-                .map(|possible| possible.version)
-                .collect(),
-            pin_blocked: state.chip.pin_blocked,
-            atc_last: state.atc_last,
-        },
-        script: ScriptReport {
-            queued: state.script.queued().map(script_name),
-            in_flight: state
-                .script
-                .in_flight
-                .or(state.script.csu_in_flight)
-                .map(|sent| InFlightReport {
-                    kind: script_name(sent.kind),
-                    version: sent.version,
-                    atc: sent.atc,
-                    reversed: sent.reversed,
-                }),
-            needs_attention: state.script.needs_attention(now),
-            attention: state.attention(now).map(Attention::name),
-            attempts: attempts
-                .into_iter()
-                .map(|attempt| AttemptReport {
-                    attempt: attempt.attempt,
-                    kind: attempt.kind,
-                    version: attempt.version,
-                    atc: attempt.atc,
-                    sent_at_ms: attempt.sent_at.0,
-                    outcome: attempt.outcome,
-                    evidence: attempt.evidence,
-                    resolved_at_ms: attempt.resolved_at.map(|at| at.0),
-                })
-                .collect(),
-        },
+        chip: ChipReport::of(state, advice.chip),
+        script: ScriptReport::of(state, attempts, now),
         advice,
     })
+}
+
+impl ChipReport {
+    fn of(state: &CardState, place: PlaceState) -> Self {
+        let hosts = state.host_chip_version().version;
+        let possible = state.chip.possible();
+        let viewable = possible
+            .iter()
+            .filter(|on_chip| on_chip.version != hosts && on_chip.sealed.is_some());
+        Self {
+            state: place,
+            known_version: state.chip.known(),
+            possible_versions: possible.iter().map(|on_chip| on_chip.version).collect(),
+            viewable_versions: viewable.map(|on_chip| on_chip.version).collect(),
+            pin_blocked: state.chip.pin_blocked,
+            atc_last: state.atc_last,
+        }
+    }
+}
+
+impl ScriptReport {
+    fn of(state: &CardState, attempts: Vec<AttemptRecord>, now: Timestamp) -> Self {
+        let in_flight = state.script.under_way().next().map(|sent| InFlightReport {
+            kind: script_name(sent.kind),
+            version: sent.version,
+            atc: sent.atc,
+            reversed: sent.reversed,
+        });
+        Self {
+            queued: state.script.queued().map(script_name),
+            in_flight,
+            needs_attention: state.script.needs_attention(now),
+            attention: state.attention(now).map(Attention::name),
+            attempts: attempts.into_iter().map(AttemptReport::from).collect(),
+        }
+    }
+}
+
+impl From<AttemptRecord> for AttemptReport {
+    fn from(attempt: AttemptRecord) -> Self {
+        Self {
+            attempt: attempt.attempt,
+            kind: attempt.kind,
+            version: attempt.version,
+            atc: attempt.atc,
+            sent_at_ms: attempt.sent_at.0,
+            outcome: attempt.outcome,
+            evidence: attempt.evidence,
+            resolved_at_ms: attempt.resolved_at.map(|at| at.0),
+        }
+    }
 }
 
 /// Stable name of a script's kind, in records and reports.
 pub(crate) fn script_name(kind: ScriptKind) -> &'static str {
     match kind {
         ScriptKind::ChangePin => "change_pin",
+        ScriptKind::ChangeKnownPin => "change_known_pin",
         ScriptKind::UnblockPin => "unblock_pin",
         ScriptKind::UnblockAndChangePin => "unblock_and_change_pin",
         ScriptKind::UnblockByCsu => "unblock_by_csu",

@@ -18,6 +18,10 @@ pub(crate) const RULES: ScriptRules = ScriptRules {
     attempts_max: 5,
     expires_after_ms: 1_000_000,
     unblock_by_csu: false,
+    csu_tries: TRIES_MAX,
+    pin_change_bit: false,
+    with_current_pin: false,
+    contact_by_field_22: false,
 };
 
 pub(crate) fn sealed(version: u32) -> SealedPin {
@@ -43,6 +47,7 @@ pub(crate) fn silent(atc: u16) -> ChipEvidence {
         occasion: Occasion::Inserted,
         script_commands: 0,
         script_failed: false,
+        pin_change_told: None,
         pin_try_limit_exceeded: false,
     }
 }
@@ -61,6 +66,14 @@ pub(crate) fn failed(atc: u16, script_commands: u8) -> ChipEvidence {
         script_commands,
         script_failed: true,
         ..silent(atc)
+    }
+}
+
+/// The same of a chip with a bit for a PIN change that succeeded.
+pub(crate) fn telling(evidence: ChipEvidence, pin_change: bool) -> ChipEvidence {
+    ChipEvidence {
+        pin_change_told: Some(pin_change),
+        ..evidence
     }
 }
 

@@ -81,6 +81,10 @@ pub enum ScriptOrder {
     ChangePin,
     /// `84 24 00 00`.
     UnblockPin,
+    /// `84 24 00 01` with the same PIN, and the one that the chip has by the state: the only one possible beside the
+    /// reference. Refused as [`super::HsmRefusal::Unsupported`] where there is none or more than one, where it isn't in the state,
+    /// and for versions for which no public source shows the block.
+    ChangeKnownPin,
 }
 
 /// The chip's answer parts.

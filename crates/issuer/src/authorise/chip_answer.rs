@@ -56,7 +56,7 @@ fn told(case: &Case<'_>, judgement: &Judgement) -> &'static [bool] {
 fn decision(programme: &Programme, delivery: &Delivery, approved: bool) -> ChipDecision {
     let profile = ChipProfile::of(programme.scheme);
     let csu = Csu {
-        pin_try_counter: delivery.csu.map(|_| programme.tries_max),
+        pin_try_counter: delivery.csu.map(|_| programme.script_rules().csu_tries),
         ..Csu::answer(approved)
     };
     ChipDecision {
@@ -73,6 +73,7 @@ fn decision(programme: &Programme, delivery: &Delivery, approved: bool) -> ChipD
 fn commands(delivery: &Delivery) -> &'static [ScriptOrder] {
     match delivery.script.map(|sent| sent.kind) {
         Some(ScriptKind::ChangePin) => &[ScriptOrder::ChangePin],
+        Some(ScriptKind::ChangeKnownPin) => &[ScriptOrder::ChangeKnownPin],
         Some(ScriptKind::UnblockPin) => &[ScriptOrder::UnblockPin],
         Some(ScriptKind::UnblockAndChangePin) => &[ScriptOrder::UnblockPin, ScriptOrder::ChangePin],
         Some(ScriptKind::UnblockByCsu) | None => &[],
