@@ -334,6 +334,16 @@ mod tests {
                 "listen = \"127.0.0.1:8584\"\nsign_on = true",
                 "acquirer-2: sign_on",
             ),
+            (
+                "connections_per_address = 256",
+                "connections_per_address = 0",
+                "acquirer-1: connections_per_address",
+            ),
+            (
+                "first_message_seconds = 30",
+                "first_message_seconds = 0",
+                "acquirer-1: first_message_seconds",
+            ),
             ("framing = \"binary2\"", "framing = \"binary3\"", "binary3"),
             (
                 "pin_format = \"iso4\"",

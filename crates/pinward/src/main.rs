@@ -11,6 +11,7 @@
 //! | [`history`] | the desk's history, shown to the HSM, and its anchors |
 //! | [`import`] | cardmembers and cards from CSV files |
 //! | [`demo`] | an issuer to play with, made on first start |
+//! | [`accept`], [`file_limit`] | connections that come in, and how many there may be |
 //! | [`hsm_link`] | the connection to the HSM |
 //! | [`child`] | processes of this same executable: the HSM, the simulators |
 //! | [`failure`] | how a command ends badly, and the table of exit codes |
@@ -20,6 +21,7 @@
 
 use std::process::ExitCode;
 
+mod accept;
 mod child;
 mod cli;
 mod clock;
@@ -27,6 +29,7 @@ mod config;
 #[cfg(feature = "simulators")]
 mod demo;
 mod failure;
+mod file_limit;
 mod history;
 mod host;
 mod hsm_link;

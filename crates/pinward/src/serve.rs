@@ -20,11 +20,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use crate::accept::Door;
 use crate::clock;
 use crate::config::{self, Config, LinkConfig, UpstreamConfig, WebConfig};
 use crate::failure::Failure;
+use crate::file_limit;
 use crate::history::{DeskJournal, HistoryKeeper};
-use crate::host::{self, CloseCounts, HostLink, Inline, LinkState, ReadRoom, UpstreamSettings};
+use crate::host::{self, Admission, CloseCounts, HostLink, Inline, LinkState, ReadRoom, UpstreamSettings};
 use crate::hsm_link::HsmLink;
 use crate::outbox::{Outbox, Smtp};
 use crate::web::{self, WebSettings, WebState};
@@ -88,6 +90,10 @@ pub(crate) async fn serve(
     extras: DemoExtras,
     until: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
+    let limits = file_limit::share_out(
+        listeners.links.iter().flatten().count(),
+        config.host.outgoing_connections(),
+    )?;
     let settings = web_settings(&config.web, extras.sandbox_url)?;
     let smtp = Smtp::new(&config.mail).map_err(Failure::BadData)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store.path)?);
@@ -109,12 +115,18 @@ pub(crate) async fn serve(
         settings,
         clock: clock::now,
     };
-    let mut web = tokio::spawn(serve_web(listeners.web, state, stopping.clone()));
+    let mut web = tokio::spawn(serve_web(
+        Door::new(listeners.web, "web")?,
+        state,
+        limits.web,
+        stopping.clone(),
+    ));
     let host_hsm = RemoteHsm::connect_with(&config.hsm.socket, Arc::new(DeskJournal(store.clone()))).await?;
     let connections = vec![hsm.remote.clone(), host_hsm.clone()];
     let history = HistoryKeeper::new(store.clone(), connections, clock::now);
     tell_missing_keys(config, &host_hsm).await?;
-    let (host, host_failed) = start_host(config, listeners.links, &desk, host_hsm, stopping.clone())?;
+    let ways = ways(config, listeners.links, limits.each_link);
+    let (host, host_failed) = start_host(config, ways, &desk, host_hsm, stopping.clone())?;
     let outbox = Outbox {
         store,
         smtp,
@@ -168,19 +180,18 @@ fn started() -> AuditEvent {
 }
 
 async fn serve_web(
-    listener: TcpListener,
+    door: Door,
     state: WebState,
+    connections_max: usize,
     mut stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    tracing::info!(address = %listener.local_addr()?, "web");
+    tracing::info!(address = %door.address()?, connections_max, "web");
     let stopped = async move {
         // The sender is gone only when the desk is.
         let _ = stopping.wait_for(|stopping| *stopping).await;
     };
-    axum::serve(listener, web::router(state))
-        .with_graceful_shutdown(stopped)
-        .await
+    web::serve(door, web::router(state), connections_max, stopped).await;
+    Ok(())
 }
 
 fn web_settings(config: &WebConfig, demo_sandbox_url: Option<String>) -> Result<WebSettings, Failure> {
@@ -207,12 +218,35 @@ fn api_token(path: &Path) -> Result<[u8; 32], Failure> {
     Ok(Sha256::digest(token).into())
 }
 
+/// How a link and its network come together.
+enum Way {
+    Listen(TcpListener, Admission),
+    Connect(String),
+}
+
+fn ways(config: &Config, listeners: Vec<Option<TcpListener>>, connections_max: usize) -> Vec<Way> {
+    let links = config.host.links.iter().zip(listeners);
+    let way = |(link, listener): (&LinkConfig, Option<TcpListener>)| match listener {
+        Some(listener) => Way::Listen(listener, admission(link, connections_max)),
+        None => Way::Connect(link.connect.clone().unwrap_or_default()),
+    };
+    links.map(way).collect()
+}
+
+fn admission(link: &LinkConfig, connections_max: usize) -> Admission {
+    Admission {
+        connections_max,
+        address_max: link.connections_per_address.map(usize::from),
+        first_message: Duration::from_secs(link.first_message_seconds.into()),
+    }
+}
+
 /// Starts the ISO 8583 links on a thread and runtime of their own, so that pages never wait behind authorisations nor
 /// the other way round. Their desk has a connection to the HSM of its own for the same reason; that one's reading and
 /// writing is done by the program's other threads.
 fn start_host(
     config: &Config,
-    listeners: Vec<Option<TcpListener>>,
+    ways: Vec<Way>,
     desk: &Desk,
     hsm: RemoteHsm,
     stopping: watch::Receiver<bool>,
@@ -227,10 +261,10 @@ fn start_host(
     };
     let keys: Arc<dyn KeyAdmin> = Arc::new(hsm);
     let read_room = Arc::default();
-    let mut links = Vec::with_capacity(listeners.len());
-    for (config, listener) in config.host.links.iter().zip(listeners) {
+    let mut links = Vec::with_capacity(ways.len());
+    for (config, way) in config.host.links.iter().zip(ways) {
         let link = host_link(config, &desk, &keys, &read_room)?;
-        links.push((Arc::new(link), listener, config.connect.clone()));
+        links.push((Arc::new(link), way));
     }
     let serve = move || {
         if let Err(failure) = runtime.block_on(serve_links(links, stopping)) {
@@ -266,19 +300,23 @@ async fn tell_missing_keys(config: &Config, hsm: &dyn KeyAdmin) -> Result<(), Fa
 }
 
 async fn serve_links(
-    links: Vec<(Arc<HostLink>, Option<TcpListener>, Option<String>)>,
+    links: Vec<(Arc<HostLink>, Way)>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let mut serving = tokio::task::JoinSet::new();
-    for (link, listener, connect) in links {
+    for (link, way) in links {
         host::recall_owed(&link).await?;
         tokio::spawn(host::keep_upstream(link.clone()));
-        if let Some(listener) = listener {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            tracing::info!(link = &*link.name, address = %listener.local_addr()?, "ISO 8583 host");
-            serving.spawn(host::serve(listener, link));
-        } else if let Some(address) = connect {
-            serving.spawn(host::dial(address, link));
+        match way {
+            Way::Listen(listener, admission) => {
+                let door = Door::new(listener, &link.name)?;
+                let (address, connections_max) = (door.address()?, admission.connections_max);
+                tracing::info!(link = &*link.name, %address, connections_max, "ISO 8583 host");
+                serving.spawn(host::serve(door, admission, link));
+            }
+            Way::Connect(address) => {
+                serving.spawn(host::dial(address, link));
+            }
         }
     }
     tokio::select! {

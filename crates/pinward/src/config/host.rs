@@ -21,6 +21,7 @@ const CONNECTIONS_MAX: u16 = 64;
 const IN_FLIGHT_MAX: u32 = 100_000;
 const OWED_MAX: u32 = 100_000;
 const SECONDS_PER_DAY: u32 = 86_400;
+const PER_ADDRESS_MAX: u16 = 8_192;
 
 /// DE39 of 1987 that approve; in 1993 all that begin with 0 do.
 const APPROVING: [&str; 4] = ["00", "08", "10", "11"];
@@ -42,6 +43,11 @@ pub(crate) struct LinkConfig {
     pub(crate) name: String,
     /// Address and port where the network connects to. This or `connect` is required.
     pub(crate) listen: Option<SocketAddr>,
+    /// Connections that one address may have at a time, 1 to 8,192. Default: a quarter of what the link can have, at most 256.
+    pub(crate) connections_per_address: Option<u16>,
+    /// How long a connection may take until its first whole message, in seconds, 1 to 86,400. Default 30.
+    #[serde(default = "default_first_message_seconds")]
+    pub(crate) first_message_seconds: u32,
     /// `host:port` of the network, where it expects to be connected to; tried again when it is lost.
     pub(crate) connect: Option<String>,
     /// Whether a sign-on is sent after connecting. Needs `connect`. Default false.
@@ -193,6 +199,17 @@ pub(crate) enum OnLate {
     StandIn,
 }
 
+impl HostConfig {
+    /// Connections that the links make themselves.
+    pub(crate) fn outgoing_connections(&self) -> usize {
+        let of_link = |link: &LinkConfig| {
+            let upstream = link.upstream.as_ref().map(|upstream| upstream.connections);
+            usize::from(link.connect.is_some()) + usize::from(upstream.unwrap_or_default())
+        };
+        self.links.iter().map(of_link).sum()
+    }
+}
+
 impl LinkConfig {
     /// Refuses, naming the setting: neither or both of `listen` and `connect`; a dialect that can't be used or hasn't
     /// the fields that the other settings need; codes that are none, approve what is declined or are there twice; values outside their ranges.
@@ -210,6 +227,15 @@ impl LinkConfig {
             .is_some_and(|address| !is_address(address))
         {
             return refuse("connect", "is not host:port");
+        }
+        if self
+            .connections_per_address
+            .is_some_and(|most| !(1..=PER_ADDRESS_MAX).contains(&most))
+        {
+            return refuse("connections_per_address", "1 to 8,192");
+        }
+        if !(1..=SECONDS_PER_DAY).contains(&self.first_message_seconds) {
+            return refuse("first_message_seconds", "1 to 86,400");
         }
         let dialect = match load_dialect(&self.dialect, beside) {
             Ok(dialect) => dialect,
@@ -394,6 +420,10 @@ fn response_codes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Dec
         Ok((decision, code))
     };
     named.into_iter().map(decision).collect()
+}
+
+fn default_first_message_seconds() -> u32 {
+    30
 }
 
 fn default_connections() -> u16 {

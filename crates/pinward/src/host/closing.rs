@@ -11,6 +11,8 @@ pub(crate) enum CloseReason {
     PeerGone,
     /// Silent for too long.
     Idle,
+    /// A newcomer that doesn't say anything.
+    NoMessage,
     /// A frame was begun and not finished.
     HalfFrame,
     /// A frame header that is none, or announces more than a message may have.
@@ -20,6 +22,8 @@ pub(crate) enum CloseReason {
     /// The peer doesn't read its answers.
     SlowReader,
     TooManyConnections,
+    /// One address has more than its share of the connections.
+    TooManyOfAddress,
     /// The network doesn't agree to our sign-on, or doesn't answer it.
     SignOnRefused,
 }
@@ -31,15 +35,17 @@ impl CloseReason {
     }
 }
 
-const REASONS: [CloseReason; 9] = [
+const REASONS: [CloseReason; 11] = [
     CloseReason::PeerClosed,
     CloseReason::PeerGone,
     CloseReason::Idle,
+    CloseReason::NoMessage,
     CloseReason::HalfFrame,
     CloseReason::BadFrame,
     CloseReason::BadMessage,
     CloseReason::SlowReader,
     CloseReason::TooManyConnections,
+    CloseReason::TooManyOfAddress,
     CloseReason::SignOnRefused,
 ];
 

@@ -1,5 +1,6 @@
 //! Links that connect out: many networks expect to be connected to, and signed on to.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Keeps the one connection of a link to its network. Doesn't end.
-pub(crate) async fn dial(address: String, link: Arc<HostLink>) -> std::io::Result<()> {
+pub(crate) async fn dial(address: String, link: Arc<HostLink>) -> Infallible {
     let mut pause = PAUSE_MIN;
     loop {
         if let Some(stream) = reach(&address, PATIENCE, &link, "the network").await {

@@ -6,6 +6,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `places` | who may connect, and how many of them |
 //! | `dial` | links that connect out to their network |
 //! | `conversation`, `frames`, `outgoing` | one connection: bytes in, bytes out, limits |
 //! | `batch` | what one read brought, from messages to answers |
@@ -26,12 +27,15 @@ mod inline;
 mod mac;
 mod network;
 mod outgoing;
+mod places;
 mod refused;
 mod request;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use cards::Timestamp;
 use hsm::{KeyAdmin, KeyName};
@@ -40,9 +44,10 @@ use iso8583::framing::Framing;
 use iso8583::message::Message;
 use issuer::authorise::Decision;
 use issuer::{Desk, Fault};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
+use crate::accept::Door;
 use crate::config::{PinFormat, ProcessingCodes};
 use batch::Batch;
 pub(crate) use closing::{CloseCounts, CloseReason};
@@ -50,9 +55,7 @@ pub(crate) use conversation::ReadRoom;
 pub(crate) use dial::dial;
 pub(crate) use inline::{Inline, UpstreamSettings};
 use outgoing::Outgoing;
-
-/// Connections of one link at a time; more are closed at once.
-const CONNECTIONS_MAX: usize = 8_192;
+use places::Places;
 
 /// One link: how it speaks, and the desk that decides.
 pub(crate) struct HostLink {
@@ -128,18 +131,31 @@ pub(crate) async fn keep_upstream(link: Arc<HostLink>) {
     Inline::run(link).await;
 }
 
-/// Serves a link until the listener fails. Runs on the caller's runtime.
-pub(crate) async fn serve(listener: TcpListener, link: Arc<HostLink>) -> std::io::Result<()> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// Who may connect to a link.
+pub(crate) struct Admission {
+    /// Connections at a time; more are closed at once.
+    pub(crate) connections_max: usize,
+    /// Those of one address; a share of all without it.
+    pub(crate) address_max: Option<usize>,
+    /// How long a connection may take until its first whole message. Established ones may be silent for long.
+    pub(crate) first_message: Duration,
+}
+
+/// Serves a link. Doesn't end. Runs on the caller's runtime.
+pub(crate) async fn serve(mut door: Door, admission: Admission, link: Arc<HostLink>) -> Infallible {
+    let places = Arc::new(Places::new(admission.connections_max, admission.address_max));
     loop {
-        let (stream, peer) = listener.accept().await?;
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            closed(&link, peer, CloseReason::TooManyConnections);
-            continue;
+        let (stream, peer) = door.next().await;
+        let place = match places.take(peer.ip()) {
+            Ok(place) => place,
+            Err(reason) => {
+                closed(&link, peer, reason);
+                continue;
+            }
         };
         let link = link.clone();
         tokio::spawn(async move {
-            let reason = converse(&stream, &link).await;
+            let reason = converse(&stream, &link, admission.first_message).await;
             closed(&link, peer, reason);
             drop(place);
         });
@@ -147,10 +163,11 @@ pub(crate) async fn serve(listener: TcpListener, link: Arc<HostLink>) -> std::io
 }
 
 /// Answers on one connection until it ends.
-async fn converse(stream: &TcpStream, link: &Arc<HostLink>) -> CloseReason {
+async fn converse(stream: &TcpStream, link: &Arc<HostLink>, first_message: Duration) -> CloseReason {
     let outgoing = Arc::new(Outgoing::default());
     let mut batch = Batch::new(link, outgoing.clone());
-    conversation::converse(stream, link.framing, &link.read_room, &outgoing, &mut batch).await
+    let (framing, room) = (link.framing, &link.read_room);
+    conversation::converse_with_newcomer(stream, framing, room, &outgoing, &mut batch, first_message).await
 }
 
 /// Counts the end of a connection, and tells the operator where the peer is to blame.

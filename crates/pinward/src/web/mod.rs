@@ -7,6 +7,7 @@ mod activation;
 mod api;
 mod assets;
 mod card_list;
+mod connections;
 mod headers;
 mod manage_pin;
 mod page;
@@ -35,6 +36,7 @@ use issuer::Desk;
 use tower_http::{csrf::CsrfLayer, timeout::TimeoutLayer};
 
 pub(crate) use assets::Colour;
+pub(crate) use connections::serve;
 pub(crate) use password::hash as hash_password;
 
 use assets::Assets;
