@@ -1,5 +1,5 @@
 //! The HSM process and its client, over a real socket.
-#![expect(clippy::unwrap_used, reason = "test helpers")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers")]
 
 mod support;
 
@@ -8,13 +8,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::{env, fs};
 
 use hsm::{
-    CheckRequest, ChipAnswerRequest, ChipDecision, HsmError, HsmFault, HsmRefusal, Ibm3624Rule, KeyAdmin,
-    KeyPurpose, MessageToMac, MessageWithMac, NewPinVerdict, NewZonePin, PaymentHsm, PinChange, PinOperation,
-    PinVerdict, RemoteHsm, RevealWhich, ScriptOrder, ServeOptions, SoftwareHsm, ValidationDigits,
+    CheckRequest, ChipAnswerRequest, ChipDecision, HistoryFault, HistoryPoint, HsmCard, HsmError, HsmFault,
+    HsmRefusal, Ibm3624Rule, Journal, JournalFault, JournalRecord, KeyAdmin, KeyPurpose, MessageToMac,
+    MessageWithMac, NewPinVerdict, NewZonePin, PaymentHsm, PinChange, PinOperation, PinVerdict, RemoteHsm,
+    RevealWhich, ScriptOrder, SealedEnvelope, ServeOptions, SoftwareHsm, ValidationDigits,
 };
 use paycrypto::pin::Pin;
 use support::{Device, EmptyJournal, NOW, PAN, card, cryptogram, equip, iso0, iso4, request, seal_pin};
@@ -76,6 +77,45 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// A journal that a test writes, and puts others in the place of.
+#[derive(Default)]
+struct Records(Mutex<Vec<HistoryPoint>>);
+
+impl Records {
+    fn write(&self, count: u64, chain: u8) {
+        let mut records = self.0.lock().unwrap();
+        for _ in 0..count {
+            let sequence = u64::try_from(records.len()).unwrap() + 1;
+            let mut hash = [chain; 32];
+            hash[..8].copy_from_slice(&sequence.to_be_bytes());
+            records.push(HistoryPoint { sequence, hash });
+        }
+    }
+
+    fn cut(&self, to: usize) {
+        self.0.lock().unwrap().truncate(to);
+    }
+
+    fn at(&self, point: Option<&HistoryPoint>) -> Option<JournalRecord> {
+        point.map(|point| JournalRecord {
+            point: *point,
+            at: NOW,
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl Journal for Records {
+    async fn record(&self, sequence: u64) -> Result<Option<JournalRecord>, JournalFault> {
+        let records = self.0.lock().unwrap();
+        Ok(self.at(records.iter().find(|point| point.sequence == sequence)))
+    }
+
+    async fn newest(&self) -> Result<Option<JournalRecord>, JournalFault> {
+        Ok(self.at(self.0.lock().unwrap().last()))
     }
 }
 
@@ -342,4 +382,191 @@ async fn the_process_ends_when_its_parent_closes_its_input() {
     let mut process = Process::start(&directory);
     drop(process.child.stdin.take());
     assert!(process.child.wait().unwrap().success());
+}
+
+/// What comes of a call about cards, of every sort.
+async fn about_cards(hsm: &RemoteHsm, card: &HsmCard) -> Vec<Result<(), HsmFault>> {
+    let pan = || cards::Pan::parse(PAN).unwrap();
+    let envelope = || SealedEnvelope {
+        nonce: [0; 16],
+        session: support::SESSION,
+        device_public: Vec::new(),
+        current_pin: None,
+        new_pin: None,
+        now: NOW,
+    };
+    let fault = |error| match error {
+        HsmError::Fault(fault) => Err(fault),
+        HsmError::Refused(_) => Ok(()),
+    };
+    vec![
+        hsm.card_keys(vec![pan()]).await.map(drop),
+        hsm.seal_pans(vec![pan()]).await.map(drop),
+        hsm.seal_states(Vec::new()).await.map(drop),
+        hsm.check(Vec::new()).await.map(drop),
+        hsm.answer_chip(Vec::new()).await.map(drop),
+        hsm.import_pins(Vec::new()).await.map(drop),
+        hsm.seal_messages(Vec::new()).await.map(drop),
+        hsm.open_messages(Vec::new()).await.map(drop),
+        hsm.move_pin(card.clone(), pan()).await.map(drop).or_else(fault),
+        hsm.open_envelope(request(card.key.row, PinOperation::ChangePin))
+            .await
+            .map(drop)
+            .or_else(fault),
+        hsm.create_pin(card.clone(), envelope())
+            .await
+            .map(drop)
+            .or_else(fault),
+        hsm.change_pin(card.clone(), envelope())
+            .await
+            .map(drop)
+            .or_else(fault),
+        hsm.reveal_pin(card.clone(), RevealWhich::Current, envelope())
+            .await
+            .map(drop)
+            .or_else(fault),
+        hsm.personalise(
+            card.clone(),
+            cards::Scheme::VisaCvn18,
+            support::name("kek"),
+            support::name("zpk-tdes"),
+        )
+        .await
+        .map(drop)
+        .or_else(fault),
+    ]
+}
+
+async fn refused_for(hsm: &RemoteHsm, card: &HsmCard, fault: HistoryFault) {
+    for (row, outcome) in about_cards(hsm, card).await.into_iter().enumerate() {
+        assert_eq!(outcome, Err(HsmFault::History(fault)), "row {row}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_shows_no_history_looks_after_keys_and_does_nothing_about_cards() {
+    let directory = provisioned().await;
+    let process = Process::start(&directory);
+    let desk = process.connect().await;
+    let sealed = seal_pin(&desk, PAN, "1234").await;
+    let card = card(&desk, PAN, cards::PinReference::Sealed(sealed)).await;
+    for (row, outcome) in about_cards(&desk, &card).await.into_iter().enumerate() {
+        assert_eq!(outcome, Ok(()), "row {row}, of a desk that shows its history");
+    }
+
+    let hsm = RemoteHsm::connect(&process.socket).await.unwrap();
+    refused_for(&hsm, &card, HistoryFault::NotShown).await;
+    assert_eq!(
+        hsm.show_history().await,
+        Err(HsmFault::History(HistoryFault::NotShown))
+    );
+    assert_eq!(hsm.keys().await.unwrap().len(), 13);
+    assert!(hsm.envelope_identity().await.is_ok());
+    assert!(hsm.anchor_audit(1, [1; 32]).await.is_ok());
+    assert!(
+        hsm.make_macs(Vec::new()).await.is_ok(),
+        "so that a refusal can be answered with a MAC"
+    );
+    assert!(hsm.check_macs(Vec::new()).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_older_or_forked_journal_is_refused_at_every_connection_and_while_one_is_open() {
+    let directory = provisioned().await;
+    let process = Process::start(&directory);
+    let card = card(&process.connect().await, PAN, cards::PinReference::None).await;
+    let journal = Arc::new(Records::default());
+    journal.write(20, 1);
+    let connect = || RemoteHsm::connect_with(&process.socket, journal.clone());
+    let open = connect().await.unwrap();
+    assert!(open.check(Vec::new()).await.is_ok());
+    journal.write(10, 1);
+    open.show_history().await.unwrap();
+    assert_eq!(open.history_mark().await.unwrap().unwrap().newest.sequence, 30);
+
+    journal.cut(29);
+    let behind = HistoryFault::Behind { newest: 29, seen: 30 };
+    refused_for(&connect().await.unwrap(), &card, behind).await;
+    assert!(open.check(Vec::new()).await.is_ok(), "it has not shown this one");
+    assert_eq!(open.show_history().await, Err(behind.into()));
+    refused_for(&open, &card, behind).await;
+
+    journal.write(40, 2);
+    let forked = HistoryFault::Forked { at: 30 };
+    refused_for(&connect().await.unwrap(), &card, forked).await;
+    assert_eq!(open.show_history().await, Err(forked.into()));
+    refused_for(&open, &card, forked).await;
+
+    journal.cut(29);
+    journal.write(3, 1);
+    open.show_history().await.unwrap();
+    assert!(open.check(Vec::new()).await.is_ok(), "the right one again");
+}
+
+#[tokio::test]
+async fn an_operator_has_another_journal_accepted_and_who_showed_the_former_one_starts_anew() {
+    let directory = provisioned().await;
+    let process = Process::start(&directory);
+    let journal = Arc::new(Records::default());
+    journal.write(20, 1);
+    let connect = || RemoteHsm::connect_with(&process.socket, journal.clone());
+    let open = connect().await.unwrap();
+    journal.cut(5);
+    let operator = connect().await.unwrap();
+    let told = operator.history_mark().await.unwrap();
+    assert_eq!(
+        operator.accept_history(None).await,
+        Err(HsmFault::History(HistoryFault::Moved)),
+        "not without knowing what is given up"
+    );
+    let mark = operator.accept_history(told).await.unwrap();
+    assert_eq!((mark.generation, mark.newest.sequence), (1, 5));
+    let not_shown = Err(HsmFault::History(HistoryFault::NotShown));
+    assert_eq!(open.check(Vec::new()).await.map(drop), not_shown);
+    open.show_history().await.unwrap();
+    assert!(open.check(Vec::new()).await.is_ok());
+    assert!(connect().await.unwrap().check(Vec::new()).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_hsm_killed_at_any_moment_of_its_writes_remembers_what_it_was_shown_or_a_little_less() {
+    const KILLS: u64 = 50;
+    let directory = provisioned().await;
+    let journal = Arc::new(Records::default());
+    let mut dice = 0x5EED_u64;
+    let mut durable = 0;
+    for kill in 0..KILLS {
+        let process = Process::start(&directory);
+        let hsm = RemoteHsm::connect_with(&process.socket, journal.clone())
+            .await
+            .unwrap();
+        let mark = hsm
+            .history_mark()
+            .await
+            .unwrap()
+            .expect("readable after each kill");
+        let newest = journal
+            .newest()
+            .await
+            .unwrap()
+            .map_or(0, |newest| newest.point.sequence);
+        assert_eq!(mark.newest.sequence, newest, "shown at the connection");
+        assert!(hsm.check(Vec::new()).await.is_ok());
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        for _ in 0..(dice >> 33) % 40 {
+            journal.write(1, 1);
+            hsm.show_history().await.unwrap();
+        }
+        drop(process);
+        let seen = mark_in_file(&directory);
+        assert!(seen >= durable, "kill {kill}: it never goes back");
+        durable = seen;
+    }
+}
+
+/// What the HSM that opens the directory next remembers.
+fn mark_in_file(directory: &TempDir) -> u64 {
+    let file = fs::read(directory.path().join("history")).unwrap();
+    let sequence = |at: usize| u64::from_be_bytes(file[at..at + 8].try_into().unwrap());
+    sequence(8).max(sequence(4096 + 8))
 }

@@ -66,6 +66,21 @@ pub enum HistoryFault {
     Moved,
 }
 
+impl HistoryFault {
+    /// Stable, for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotShown => "history_not_shown",
+            Self::Behind { .. } => "database_older_than_hsm",
+            Self::Forked { .. } => "database_of_another_history",
+            Self::Forgotten => "hsm_without_memory",
+            Self::NotKept => "hsm_memory_not_written",
+            Self::Moved => "history_moved",
+        }
+    }
+}
+
 /// A record of the desk's journal, as its database has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalRecord {
