@@ -14,6 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use cards::CardRef;
+use hsm::HsmFault;
 use issuer::{
     Refusal,
     card_status::{CardReport, card_status},
@@ -76,10 +77,16 @@ fn is_authorised(web: &Web, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether the HSM and the store answer. Says that the HSM is software: for development, pilots and closed loops.
+/// Whether the HSM and the store answer, and why the HSM does nothing about cards where it doesn't. Says that the HSM is
+/// software: for development, pilots and closed loops.
 pub(super) async fn health(State(web): State<Arc<Web>>) -> Response {
     let (hsm, store) = tokio::join!(web.desk.hsm.check(Vec::new()), web.desk.store.audit_head());
     let healthy = hsm.is_ok() && store.is_ok();
+    let refuses = match &hsm {
+        Err(HsmFault::History(fault)) => Some(fault.name()),
+        Ok(_) | Err(HsmFault::NoAnswer(_)) => None,
+    };
+    let answers = hsm.is_ok() || refuses.is_some();
     let status = if healthy {
         StatusCode::OK
     } else {
@@ -87,7 +94,7 @@ pub(super) async fn health(State(web): State<Arc<Web>>) -> Response {
     };
     let body = json!({
         "status": if healthy { "ok" } else { "failing" },
-        "hsm": { "answers": hsm.is_ok(), "kind": "software", "certified": false },
+        "hsm": { "answers": answers, "refuses": refuses, "kind": "software", "certified": false },
         "store": { "answers": store.is_ok() },
     });
     (status, Json(body)).into_response()

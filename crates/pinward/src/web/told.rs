@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use hsm::HsmFault;
 use issuer::{ActError, Fault, Refusal};
 use serde_json::json;
 use store::StoreFault;
@@ -250,6 +251,16 @@ impl From<Fault> for Told {
     fn from(fault: Fault) -> Self {
         let reference = Reference::random();
         tracing::error!(%reference, %fault, "a request failed");
+        if matches!(fault, Fault::Hsm(HsmFault::History(_))) {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "We can't look after PINs right now.",
+                format!(
+                    "Nothing was changed, and no try was used. Come back a little later. Reference: {reference}"
+                ),
+            );
+        }
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "fault",

@@ -33,6 +33,7 @@ use issuer::{
     import::{NewCard, NewCardPin, import_cardmembers, import_cards},
 };
 use paycrypto::pin::Pin;
+use rustix::process::{Pid, Signal, kill_process};
 use sim::{
     acquirer::{Acquirer, message::Message},
     bureau::components,
@@ -62,6 +63,8 @@ amount_without_pin_max_minor = 5000
 pin_without_chip = true
 currency = 978
 "#;
+
+const HSM_SOCKET: &str = "hsm-itself.sock";
 
 /// HSM and desk, running until this is dropped.
 pub(crate) struct Installation {
@@ -121,18 +124,13 @@ impl Installation {
         fs::create_dir_all(&data).unwrap();
         fs::write(data.join("pinward.toml"), configuration(&wishes)).unwrap();
         fs::write(data.join("api-token"), API_TOKEN).unwrap();
-        let (hsm_directory, socket) = (data.join("hsm"), directory.path().join("hsm-itself.sock"));
-        let arguments = ["hsm", "--stop-when-stdin-closes", "--data"].map(Path::new);
-        let arguments = [&arguments[..], &[&hsm_directory, Path::new("--socket"), &socket]].concat();
-        let hsm = Process::start(&arguments, &data.join("hsm.log"));
-        hsm.wait_for("listening on");
+        let socket = directory.path().join(HSM_SOCKET);
+        let hsm = start_hsm(&data, &socket);
         match wishes.relay {
             Some(relay) => relay(&data.join("hsm.sock"), &socket),
             None => std::os::unix::fs::symlink(&socket, data.join("hsm.sock")).unwrap(),
         }
-        let journal = Arc::new(TestJournal(
-            SqliteStore::open(data.join("pinward.sqlite")).unwrap(),
-        ));
+        let journal = Arc::new(TestJournal(data.join("pinward.sqlite")));
         let remote = RemoteHsm::connect_with(&socket, journal).await.unwrap();
         let [zone_key, zone_key_aes] = load_keys(&remote, &bureau).await;
         let acquirer = open_acquirer(&bureau, "ascii-1987", "127.0.0.1:0", &zone_key);
@@ -164,9 +162,27 @@ impl Installation {
 
     /// Ends the desk as a power cut would, and starts it again over the same data, on other ports.
     pub(crate) fn kill_and_restart_desk(&mut self) {
-        self.desk.kill();
+        self.restart_desk(true, |_| {});
+    }
+
+    /// Ends the desk, at once or as an operator does, and starts it again after `meanwhile`, which gets the data directory.
+    pub(crate) fn restart_desk(&mut self, at_once: bool, meanwhile: impl FnOnce(&Path)) {
+        if at_once {
+            self.desk.kill();
+        } else {
+            self.desk.stop();
+        }
+        meanwhile(&self.data);
         (self.desk, self.web, self.links) = start_desk(&self.data, self.links.len());
         self.host = self.links["acquirer-1"];
+        self.acquirer = self.acquirer_at("acquirer-1", "ascii-1987");
+    }
+
+    /// Kills the HSM's process and starts it again after `meanwhile`, which gets the data directory.
+    pub(crate) fn restart_hsm(&mut self, meanwhile: impl FnOnce(&Path)) {
+        self.hsm.kill();
+        meanwhile(&self.data);
+        self.hsm = start_hsm(&self.data, &self.directory.path().join(HSM_SOCKET));
     }
 
     /// The acquirer of a link, with the TDES zone PIN key.
@@ -271,12 +287,15 @@ impl Installation {
 }
 
 /// The installation's journal, for the connection of one's own.
-struct TestJournal(SqliteStore);
+///
+/// Opens the database anew each time: tests may put another in its place.
+struct TestJournal(PathBuf);
 
 #[async_trait::async_trait]
 impl Journal for TestJournal {
     async fn record(&self, sequence: u64) -> Result<Option<JournalRecord>, JournalFault> {
-        let found = self.0.audit_from(sequence, 1).await.unwrap();
+        let store = SqliteStore::open(&self.0).unwrap();
+        let found = store.audit_from(sequence, 1).await.unwrap();
         Ok(found
             .first()
             .filter(|record| record.sequence == sequence)
@@ -284,7 +303,8 @@ impl Journal for TestJournal {
     }
 
     async fn newest(&self) -> Result<Option<JournalRecord>, JournalFault> {
-        Ok(self.0.audit_head().await.unwrap().as_ref().map(in_journal))
+        let store = SqliteStore::open(&self.0).unwrap();
+        Ok(store.audit_head().await.unwrap().as_ref().map(in_journal))
     }
 }
 
@@ -296,6 +316,41 @@ fn in_journal(record: &AuditRecord) -> JournalRecord {
         },
         at: record.at,
     }
+}
+
+fn start_hsm(data: &Path, socket: &Path) -> Process {
+    let directory = data.join("hsm");
+    let arguments = ["hsm", "--stop-when-stdin-closes", "--data"].map(Path::new);
+    let arguments = [&arguments[..], &[&directory, Path::new("--socket"), socket]].concat();
+    let hsm = Process::start(&arguments, &data.join("hsm.log"));
+    hsm.wait_for("listening on");
+    hsm
+}
+
+/// Starts the desk; gives where its web and its links listen.
+fn start_desk(data: &Path, links_listening: usize) -> (Process, SocketAddr, HashMap<String, SocketAddr>) {
+    let config = data.join("pinward.toml");
+    let arguments = ["--log", "json", "serve", "--config"].map(Path::new);
+    let desk = Process::start(
+        &[&arguments[..], &[config.as_path()]].concat(),
+        &data.join("desk.log"),
+    );
+    let mut web: Option<SocketAddr> = None;
+    let mut links = HashMap::new();
+    while web.is_none() || links.len() < links_listening {
+        let line = desk.wait_for(r#""address":"#);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let fields = &line["fields"];
+        let address = || fields["address"].as_str().unwrap().parse().unwrap();
+        match fields["message"].as_str().unwrap() {
+            "web" => web = Some(address()),
+            "ISO 8583 host" => {
+                links.insert(fields["link"].as_str().unwrap().to_owned(), address());
+            }
+            _ => {}
+        }
+    }
+    (desk, web.unwrap(), links)
 }
 
 /// A process of this program, ended with its owner.
@@ -342,6 +397,17 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(&self.child);
+        kill_process(id, signal).unwrap();
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use axum::http::StatusCode;
-use hsm::HsmFault;
+use hsm::{HistoryFault, HsmFault};
 use issuer::{Fault, Refusal};
 
 use super::NOW;
@@ -87,4 +87,16 @@ fn a_fault_shows_a_reference_and_nothing_of_its_cause() {
     );
     assert!(!told.advice.contains("socket"));
     assert_ne!(told.advice, fault().advice);
+}
+
+#[test]
+fn a_database_that_the_hsm_refuses_is_told_as_out_of_service_and_nothing_more() {
+    let behind = HistoryFault::Behind { newest: 41, seen: 97 };
+    let told = Told::from(Fault::Hsm(behind.into()));
+    assert_eq!(
+        (told.status, told.code),
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    );
+    assert!(told.advice.contains("no try was used"), "{}", told.advice);
+    assert!(!told.advice.contains("97") && !told.headline.contains("older"));
 }
