@@ -351,6 +351,7 @@ fn host_link(
         new_pin_field: config.new_pin_field.or(dialect.places().new_pin),
         mac_key: config.mac_key.clone(),
         key_exchange_key: config.key_exchange_key.clone(),
+        key_change_without_mac: config.key_change_without_mac,
         processing_codes: config.processing_codes.clone(),
         response_codes: config.response_codes.clone(),
         sign_on: config.sign_on,

@@ -319,7 +319,10 @@ fn links(upstream: &Upstream, dual: &Upstream) -> String {
     [
         link("network", &behind(upstream, "tell_declines = true")),
         link("dual", &behind(dual, "dual_run = true")),
-        link("changing", "key_exchange_key = \"kek\""),
+        link(
+            "changing",
+            "key_exchange_key = \"kek\"\nkey_change_without_mac = true",
+        ),
     ]
     .concat()
 }

@@ -86,6 +86,26 @@ fn ascii() -> Dialect {
     Dialect::named("ascii-1987").unwrap()
 }
 
+/// A message with its MAC under `zmac`, made wrong where `damage` isn't 0.
+async fn sealed(installation: &Installation, message: &Message, damage: u8) -> Vec<u8> {
+    let dialect = ascii();
+    let mut builder = MessageBuilder::new(&dialect, message.mti);
+    for (number, value) in message.fields() {
+        builder.set(number, value).unwrap();
+    }
+    builder.reserve_mac().unwrap();
+    let mut frame = Vec::new();
+    builder.write_to(&mut frame);
+    let (covered, place) = iso8583::mac::split_mac(&mut frame).unwrap();
+    let to_mac = MessageToMac {
+        key: KeyName("zmac".into()),
+        message: covered.to_vec(),
+    };
+    *place = installation.remote.make_macs(vec![to_mac]).await.unwrap()[0].unwrap();
+    place[7] ^= damage;
+    frame
+}
+
 /// A balance inquiry in a dialect.
 fn inquiry(installation: &Installation, dialect: &Dialect, trace: u32) -> Message {
     let mut request = installation.balance_inquiry(&installation.cards[0], PIN, trace);
@@ -328,21 +348,8 @@ async fn with_a_mac_key_every_message_needs_a_right_mac_and_every_answer_carries
     let (address, dialect) = (installation.links["sealed"], ascii());
     let key = KeyName("zmac".into());
     let sealed = async |trace: u32, damage: u8| {
-        let mut builder = MessageBuilder::new(&dialect, MTI_0100_AUTHORISATION_REQUEST);
-        for (number, value) in inquiry(&installation, &dialect, trace).fields() {
-            builder.set(number, value).unwrap();
-        }
-        builder.reserve_mac().unwrap();
-        let mut frame = Vec::new();
-        builder.write_to(&mut frame);
-        let (covered, place) = iso8583::mac::split_mac(&mut frame).unwrap();
-        let to_mac = MessageToMac {
-            key: key.clone(),
-            message: covered.to_vec(),
-        };
-        *place = installation.remote.make_macs(vec![to_mac]).await.unwrap()[0].unwrap();
-        place[7] ^= damage;
-        frame
+        let request = inquiry(&installation, &dialect, trace);
+        sealed(&installation, &request, damage).await
     };
     let rows = [
         (
@@ -378,22 +385,25 @@ async fn with_a_mac_key_every_message_needs_a_right_mac_and_every_answer_carries
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_its_sign_off_a_network_is_served_again_when_it_signs_on() {
-    let installation = start("").await;
+async fn after_its_sign_off_under_a_mac_a_network_is_served_again_when_it_signs_on() {
+    let installation = start(&link("sealed", "ascii-1987", "mac_key = \"zmac\"")).await;
     let dialect = ascii();
+    let address = installation.links["sealed"];
+    // Each over a connection of its own: what counts is the link.
+    let code = async |message: &Message| {
+        let frame = sealed(&installation, message, 0).await;
+        let answer = exchange(address, Framing::Binary2, &frame).await.unwrap();
+        Message::parse(&answer, &dialect)
+            .unwrap()
+            .response_code()
+            .unwrap()
+    };
     let manage = async |act| {
-        let (_, code) = dialect.network_code(act).unwrap();
-        let message = installation.acquirer.network_message(code.try_into().unwrap());
-        let answer = installation.acquirer.exchange(&message).await.unwrap();
-        assert_eq!(answer.response_code().as_deref(), Some("00"), "{act:?}");
+        let (_, value) = dialect.network_code(act).unwrap();
+        let message = installation.acquirer.network_message(value.try_into().unwrap());
+        assert_eq!(code(&message).await, "00", "{act:?}");
     };
-    let ask = async |trace| {
-        let answer = installation
-            .acquirer
-            .exchange(&inquiry(&installation, &dialect, trace))
-            .await;
-        answer.unwrap().response_code().unwrap()
-    };
+    let ask = async |trace| code(&inquiry(&installation, &dialect, trace)).await;
     manage(NetworkAct::Echo).await;
     assert_eq!(ask(1).await, "00");
     manage(NetworkAct::SignOff).await;
@@ -410,8 +420,113 @@ async fn after_its_sign_off_a_network_is_served_again_when_it_signs_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_macs_a_sign_off_is_of_its_own_connection_only() {
+    let installation = start("").await;
+    let dialect = ascii();
+    let mut peer = TcpStream::connect(installation.host).await.unwrap();
+    let mut code = async |message: &Message| {
+        let frame = message.to_frame(&dialect).unwrap();
+        send(&mut peer, Framing::Binary2, &frame).await;
+        let answer = receive(&mut peer, Framing::Binary2).await.unwrap();
+        Message::parse(&answer, &dialect)
+            .unwrap()
+            .response_code()
+            .unwrap()
+    };
+    let manage = |act| {
+        let (_, value) = dialect.network_code(act).unwrap();
+        installation.acquirer.network_message(value.try_into().unwrap())
+    };
+    assert_eq!(code(&manage(NetworkAct::SignOff)).await, "00");
+    assert_eq!(code(&inquiry(&installation, &dialect, 1)).await, "91");
+    let others = installation
+        .acquirer
+        .exchange(&inquiry(&installation, &dialect, 2))
+        .await;
+    assert_eq!(others.unwrap().response_code().as_deref(), Some("00"));
+    assert_eq!(code(&manage(NetworkAct::SignOn)).await, "00");
+    assert_eq!(code(&inquiry(&installation, &dialect, 3)).await, "00");
+    assert_eq!(installation.journal("connection_signed_off").await.len(), 1);
+    assert_eq!(installation.journal("connection_signed_on").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_mac_a_key_change_is_refused_unless_the_link_says_otherwise() {
+    let plain = link("plain", "ascii-1987", "key_exchange_key = \"kek\"");
+    let macs = "key_exchange_key = \"kek\"\nmac_key = \"zmac\"";
+    let installation = start(&[plain, link("sealed", "ascii-1987", macs)].concat()).await;
+    let dialect = ascii();
+    let name = |name: &str| KeyName(name.to_owned());
+    let hsm = &installation.remote;
+    hsm.generate_key(name("zpk-new"), KeyPurpose::ZonePinTdes, NOW)
+        .await
+        .unwrap();
+    let block = hsm.export_key(name("zpk-new"), name("kek")).await.unwrap();
+    let mut change = installation.acquirer.network_message(*b"101");
+    change.put(48, block);
+    let bare = change.to_frame(&dialect).unwrap();
+    let with_mac = sealed(&installation, &change, 0).await;
+    let rows = [
+        ("plain", &bare, "63"),
+        ("sealed", &bare, "63"),
+        ("sealed", &with_mac, "00"),
+    ];
+    for (link, frame, code) in rows {
+        let answer = exchange(installation.links[link], Framing::Binary2, frame).await;
+        let answer = Message::parse(&answer.unwrap(), &dialect).unwrap();
+        assert_eq!(answer.response_code().as_deref(), Some(code), "{link}");
+    }
+    let refused = installation.journal("message_refused").await;
+    let reasons: Vec<_> = refused
+        .iter()
+        .map(|line| line["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(reasons, ["key_change_without_mac", "mac_missing"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_our_sign_on_counts_only_under_a_right_mac() {
+    let network = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let section = link("out", "ascii-1987", "sign_on = true\nmac_key = \"zmac\"").replace(
+        "listen = \"127.0.0.1:0\"",
+        &format!("connect = \"{}\"", network.local_addr().unwrap()),
+    );
+    let installation = start(&section).await;
+    let dialect = ascii();
+    for round in ["without", "wrong", "right"] {
+        let accepting = tokio::time::timeout(Duration::from_secs(20), network.accept());
+        let (mut stream, _) = accepting.await.expect("it connects").unwrap();
+        let sign_on = receive(&mut stream, Framing::Binary2).await.unwrap();
+        let sign_on = Message::parse(&sign_on, &dialect).unwrap();
+        let mut agreed = Message::new(sign_on.mti.response().unwrap());
+        for number in [7, 11, 70] {
+            agreed.put(number, sign_on.field(number).unwrap());
+        }
+        agreed.put(39, *b"00");
+        let frame = match round {
+            "without" => agreed.to_frame(&dialect).unwrap(),
+            "wrong" => sealed(&installation, &agreed, 1).await,
+            _ => sealed(&installation, &agreed, 0).await,
+        };
+        send(&mut stream, Framing::Binary2, &frame).await;
+        if round == "right" {
+            installation.desk.wait_for("signed on");
+        } else {
+            assert_eq!(receive(&mut stream, Framing::Binary2).await, None, "{round}");
+        }
+    }
+    let refused = installation.journal("message_refused").await;
+    let reasons: Vec<_> = refused
+        .iter()
+        .map(|line| line["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(reasons, ["mac_missing", "mac_wrong"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_zone_key_is_taken_beside_the_former_one_and_a_wrong_one_is_refused() {
-    let installation = start(&link("changing", "ascii-1987", "key_exchange_key = \"kek\"")).await;
+    let more = "key_exchange_key = \"kek\"\nkey_change_without_mac = true";
+    let installation = start(&link("changing", "ascii-1987", more)).await;
     let name = |name: &str| KeyName(name.to_owned());
     let hsm = &installation.remote;
     let new = hsm
@@ -459,13 +574,31 @@ async fn a_new_zone_key_is_taken_beside_the_former_one_and_a_wrong_one_is_refuse
     );
     assert_eq!(ask(&latter, 3).await, "00");
     assert_eq!(ask(&former, 4).await, "00", "messages under way");
+    // A recorded block is never taken again, however many changes lie between.
+    hsm.generate_key(name("zpk-third"), KeyPurpose::ZonePinTdes, NOW)
+        .await
+        .unwrap();
+    let third = hsm.export_key(name("zpk-third"), name("kek")).await.unwrap();
+    assert_eq!(change(third).await.0, "00");
+    assert_eq!(
+        change(installation.zone_key.clone()).await.0,
+        "63",
+        "two changes ago"
+    );
+    assert_eq!(change(block.clone()).await.0, "63");
     let refused = installation.journal("message_refused").await;
     assert_eq!(
         refused
             .iter()
             .map(|line| line["reason"].as_str().unwrap())
             .collect::<Vec<_>>(),
-        ["bad_key_block", "key_check_value_differs", "format_error"]
+        [
+            "bad_key_block",
+            "key_check_value_differs",
+            "format_error",
+            "key_unchanged",
+            "key_unchanged"
+        ]
     );
     assert_eq!(installation.journal("link_key_changed").await[0]["kcv"], new.kcv);
     let elsewhere = &installation.acquirer;

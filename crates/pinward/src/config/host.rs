@@ -68,6 +68,10 @@ pub(crate) struct LinkConfig {
     pub(crate) mac_key: Option<KeyName>,
     /// Name of the key exchange key under which the network sends new zone keys. Default: none, key changes are refused.
     pub(crate) key_exchange_key: Option<KeyName>,
+    /// Whether a key change is taken on a link without `mac_key`, where whoever reaches the port may send one. Default false,
+    /// key changes are refused.
+    #[serde(default)]
+    pub(crate) key_change_without_mac: bool,
     /// Field of the new PIN block in a PIN change. Default: the dialect's.
     pub(crate) new_pin_field: Option<u8>,
     /// First two digits of DE3, by transaction.
@@ -275,6 +279,16 @@ impl LinkConfig {
         if self.pin_format.is_dukpt() && dialect.places().key_serial.is_none() {
             return refuse("pin_format", "the dialect has no place for a key serial number");
         }
+        let has_mac_place = |field| dialect.field(field).is_some_and(|spec| spec.kind == Kind::B);
+        if self.mac_key.is_some() && ![64, 128].into_iter().all(has_mac_place) {
+            return refuse(
+                "mac_key",
+                "the dialect has no DE64 or no DE128: add both to it (kind b, 8 bytes), or leave mac_key out",
+            );
+        }
+        if self.key_change_without_mac && self.mac_key.is_some() {
+            return refuse("key_change_without_mac", "goes with a link that has no mac_key");
+        }
         if self.key_exchange_key.is_some() && dialect.places().key_block.is_none() {
             return refuse("key_exchange_key", "the dialect has no place for a key block");
         }
@@ -448,4 +462,55 @@ fn default_owed_max() -> u32 {
 
 fn default_owed_alarm_seconds() -> u32 {
     600
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_MACS: &str = r#"
+name = "no-macs"
+mti_version = 0
+[places]
+original_data = 90
+network_code = 70
+[network_codes]
+echo = ["301"]
+[fields]
+2 = { title = "Primary account number", kind = "n", ll = 19 }
+11 = { title = "Trace number", kind = "n", len = 6 }
+39 = { title = "Response code", kind = "an", len = 2 }
+52 = { title = "PIN block", kind = "b", len = 8 }
+64 = { title = "Message authentication code", kind = "b", len = 8 }
+70 = { title = "Network code", kind = "n", len = 3 }
+90 = { title = "Original data", kind = "n", len = 42 }
+"#;
+
+    fn check(dialect: &str, more: &str) -> Result<(), Refused> {
+        let text = format!(
+            "name = \"north\"\nlisten = \"127.0.0.1:1\"\ndialect = \"{dialect}\"\nzone_key = \"zpk\"\npin_format = \"iso0\"\n{more}"
+        );
+        toml::from_str::<LinkConfig>(&text).unwrap().check(Path::new(""))
+    }
+
+    #[test]
+    fn a_mac_key_needs_a_dialect_with_places_for_macs_and_the_refusal_says_what_to_do() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("no-macs.toml");
+        fs::write(&path, NO_MACS).unwrap();
+        let path = path.display().to_string();
+        check(&path, "").unwrap();
+        check("ascii-1987", "mac_key = \"zmac\"").unwrap();
+        let (setting, reason) = check(&path, "mac_key = \"zmac\"").unwrap_err();
+        assert_eq!(setting, "host.link north: mac_key");
+        assert!(reason.contains("DE64 or no DE128: add both"), "{reason}");
+    }
+
+    #[test]
+    fn a_key_change_without_mac_is_allowed_only_where_there_are_no_macs() {
+        check("ascii-1987", "key_change_without_mac = true").unwrap();
+        let more = "key_change_without_mac = true\nmac_key = \"zmac\"";
+        let (setting, _) = check("ascii-1987", more).unwrap_err();
+        assert_eq!(setting, "host.link north: key_change_without_mac");
+    }
 }

@@ -1,6 +1,7 @@
 //! All messages that one read brought, decided together and answered in order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use iso8583::build::MessageBuilder;
 use iso8583::dialect::NetworkAct;
@@ -29,6 +30,8 @@ const UNREADABLE_MAX: u32 = 100;
 /// Answers one connection.
 pub(super) struct Batch<'l> {
     link: &'l HostLink,
+    /// The peer has signed this connection off, on a link without MACs.
+    signed_off: AtomicBool,
     unreadable: u32,
     outgoing: Arc<Outgoing>,
     answers: Answers,
@@ -65,6 +68,7 @@ impl<'l> Batch<'l> {
     pub(super) fn new(link: &'l HostLink, outgoing: Arc<Outgoing>) -> Self {
         Self {
             link,
+            signed_off: AtomicBool::new(false),
             unreadable: 0,
             outgoing,
             answers: Answers::default(),
@@ -90,7 +94,7 @@ impl Listener for Batch<'_> {
                     }
                 }
                 Ok((message, None)) if self.link.sign_on && is_network_answer(&message) => {
-                    end = dial::hear_sign_on(self.link, &message);
+                    end = self.hear_sign_on(&message).await;
                 }
                 Ok(_) => end = Some(CloseReason::BadMessage),
                 Err(error) => {
@@ -135,6 +139,22 @@ fn is_network_answer(message: &Message<'_>) -> bool {
 }
 
 impl Batch<'_> {
+    /// The network's answer to our sign-on: agreed to only under a right MAC, where the link has them.
+    async fn hear_sign_on(&mut self, answer: &Message<'_>) -> Option<CloseReason> {
+        let checked = mac::check(std::slice::from_ref(answer), self.link).await;
+        let Some(refused) = checked.into_iter().flatten().next() else {
+            return dial::hear_sign_on(self.link, answer);
+        };
+        self.journal
+            .push(refused.on_record(answer, self.link, (self.link.clock)()));
+        self.record(&[], &[]).await;
+        Some(CloseReason::SignOnRefused)
+    }
+
+    fn is_signed_off(&self) -> bool {
+        self.link.is_signed_off() || self.signed_off.load(Ordering::Relaxed)
+    }
+
     async fn answer(&mut self, messages: &[Message<'_>], faults: &[Option<Refused>]) {
         let mut asked = Vec::with_capacity(messages.len());
         let macs = mac::check(messages, self.link).await;
@@ -170,13 +190,15 @@ impl Batch<'_> {
         match (mti.class(), mti.function()) {
             (Class::NetworkManagement, Function::Request) => {
                 let now = (link.clock)();
-                Ok(match network::manage(message, link, now, &mut self.journal)? {
-                    Management::Done => Asked::Done,
-                    Management::KeyChange(change) => Asked::KeyChange(change),
-                })
+                Ok(
+                    match network::manage(message, link, &self.signed_off, now, &mut self.journal)? {
+                        Management::Done => Asked::Done,
+                        Management::KeyChange(change) => Asked::KeyChange(change),
+                    },
+                )
             }
             (Class::Authorisation | Class::Financial, function) => {
-                if link.is_signed_off() && function == Function::Request {
+                if self.is_signed_off() && function == Function::Request {
                     return Err(Refused::SignedOff);
                 }
                 if link.is_dual_run() {

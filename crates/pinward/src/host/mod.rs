@@ -69,6 +69,8 @@ pub(crate) struct HostLink {
     pub(crate) new_pin_field: Option<u8>,
     pub(crate) mac_key: Option<KeyName>,
     pub(crate) key_exchange_key: Option<KeyName>,
+    /// Whether a key change without a MAC is taken.
+    pub(crate) key_change_without_mac: bool,
     pub(crate) processing_codes: ProcessingCodes,
     /// Where they differ from the dialect's.
     pub(crate) response_codes: Vec<(Decision, String)>,

@@ -4,8 +4,11 @@
 //! key usage says whether it is the PIN key (`P0`) or the MAC key (`M…`). Behind the block the sender may put the key's check
 //! value in hex; the answer carries ours in the same field. The former key is read beside the new one until the next
 //! change.
+//!
+//! Without a MAC key anybody who reaches the port may have sent a message: then a key change is refused unless the link's settings
+//! take it, and a sign-off is of its own connection only.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cards::Timestamp;
 use hsm::{HsmError, HsmRefusal, KeyInfo, KeyName};
@@ -40,21 +43,32 @@ pub(super) struct KeyChange {
 pub(super) fn manage(
     message: &Message<'_>,
     link: &HostLink,
+    connection: &AtomicBool,
     now: Timestamp,
     journal: &mut Vec<AuditEvent>,
 ) -> Result<Management, Refused> {
     match link.dialect.network_act(message).ok_or(Refused::NotServed)? {
         NetworkAct::Echo => Ok(Management::Done),
-        NetworkAct::SignOn => Ok(sign(link, false, now, journal)),
-        NetworkAct::SignOff => Ok(sign(link, true, now, journal)),
+        NetworkAct::SignOn => Ok(sign(link, connection, false, now, journal)),
+        NetworkAct::SignOff => Ok(sign(link, connection, true, now, journal)),
         NetworkAct::KeyChange => key_change(message, link).map(Management::KeyChange),
     }
 }
 
-fn sign(link: &HostLink, off: bool, now: Timestamp, journal: &mut Vec<AuditEvent>) -> Management {
-    let was_off = link.state.signed_off.swap(off, Ordering::Relaxed);
-    if was_off != off {
-        let kind = if off { "link_signed_off" } else { "link_signed_on" };
+fn sign(
+    link: &HostLink,
+    connection: &AtomicBool,
+    off: bool,
+    now: Timestamp,
+    journal: &mut Vec<AuditEvent>,
+) -> Management {
+    let (state, kind) = match (link.mac_key.is_some(), off) {
+        (true, true) => (&link.state.signed_off, "link_signed_off"),
+        (true, false) => (&link.state.signed_off, "link_signed_on"),
+        (false, true) => (connection, "connection_signed_off"),
+        (false, false) => (connection, "connection_signed_on"),
+    };
+    if state.swap(off, Ordering::Relaxed) != off {
         journal.push(event(link, kind, "{}".to_owned(), now));
     }
     Management::Done
@@ -65,6 +79,9 @@ fn key_change(message: &Message<'_>, link: &HostLink) -> Result<KeyChange, Refus
         .key_exchange_key
         .as_ref()
         .ok_or(Refused::KeyChangeNotOffered)?;
+    if link.mac_key.is_none() && !link.key_change_without_mac {
+        return Err(Refused::KeyChangeWithoutMac);
+    }
     let field = link
         .dialect
         .places()

@@ -29,6 +29,8 @@ pub(super) enum Refused {
     /// The HSM has no such MAC key, or can't be asked.
     MacNotChecked,
     KeyChangeNotOffered,
+    /// The link has no MAC key, and its settings don't say that key changes are taken all the same.
+    KeyChangeWithoutMac,
     /// Not authentic under the key exchange key, or of another use than the link's keys.
     BadKeyBlock,
     /// The key's check value isn't the one told.
@@ -50,6 +52,7 @@ impl Refused {
             Self::MacWrong => "mac_wrong",
             Self::MacNotChecked => "mac_not_checked",
             Self::KeyChangeNotOffered => "key_change_not_offered",
+            Self::KeyChangeWithoutMac => "key_change_without_mac",
             Self::BadKeyBlock => "bad_key_block",
             Self::KeyCheckValueDiffers => "key_check_value_differs",
             Self::KeyUnchanged => "key_unchanged",
@@ -65,6 +68,7 @@ impl Refused {
             Self::SignedOff => RESPONSE_91_ISSUER_INOPERATIVE,
             Self::MacMissing
             | Self::MacWrong
+            | Self::KeyChangeWithoutMac
             | Self::BadKeyBlock
             | Self::KeyCheckValueDiffers
             | Self::KeyUnchanged => RESPONSE_63_SECURITY_VIOLATION,
@@ -91,6 +95,7 @@ impl Refused {
             | Self::MacWrong
             | Self::MacNotChecked
             | Self::KeyChangeNotOffered
+            | Self::KeyChangeWithoutMac
             | Self::BadKeyBlock
             | Self::KeyCheckValueDiffers
             | Self::KeyUnchanged => None,

@@ -59,7 +59,7 @@ fn put(place: &mut [u8], value: &[u8]) -> Option<()> {
 /// Who waits for an answer.
 pub(super) enum Flown {
     Network(Passed),
-    Own(Debt),
+    Own(Box<Debt>),
 }
 
 impl Flown {

@@ -33,9 +33,9 @@ pub(super) struct Ledger {
     /// Since when, by its number in the store; what can't be read or sent is among them.
     since: BTreeMap<i64, Timestamp>,
     /// To be sent at once.
-    new: VecDeque<Debt>,
+    new: VecDeque<Box<Debt>>,
     /// Not answered so far, by the moment of the next try: every pause is the same.
-    again: VecDeque<(Instant, Debt)>,
+    again: VecDeque<(Instant, Box<Debt>)>,
     under_way: usize,
     /// Answered, but not forgotten by the store.
     settled: Vec<i64>,
@@ -52,11 +52,11 @@ pub(super) struct Debt {
 impl Ledger {
     fn enter(&mut self, id: i64, since: Timestamp, owed: Owed, repeated: bool) {
         self.since.insert(id, since);
-        self.new.push_back(Debt { id, owed, repeated });
+        self.new.push_back(Box::new(Debt { id, owed, repeated }));
     }
 
     /// The next one that is due.
-    fn next(&mut self, now: Instant) -> Option<Debt> {
+    fn next(&mut self, now: Instant) -> Option<Box<Debt>> {
         if self.under_way >= UNDER_WAY_MAX {
             return None;
         }
@@ -69,12 +69,12 @@ impl Ledger {
         Some(debt)
     }
 
-    fn put_back(&mut self, debt: Debt) {
+    fn put_back(&mut self, debt: Box<Debt>) {
         self.under_way -= 1;
         self.new.push_front(debt);
     }
 
-    pub(super) fn try_again(&mut self, mut debt: Debt, now: Instant) {
+    pub(super) fn try_again(&mut self, mut debt: Box<Debt>, now: Instant) {
         self.under_way -= 1;
         debt.repeated = true;
         self.again.push_back((now + PAUSE, debt));
