@@ -152,7 +152,7 @@ fn dialect_head(dialect: &Dialect) -> usize {
 
 /// DE55 of a request or an answer.
 ///
-/// Promises: what is read is read again from what it is written to; data objects lie within the bytes.
+/// Promises: what is read is read again from what it is written to; data objects lie within the bytes, where they say.
 pub fn field55(input: &[u8]) -> bool {
     let _shown = show::lines(input);
     let _read = dol::Dol::parse(input).map(|dol| {
@@ -166,9 +166,13 @@ pub fn field55(input: &[u8]) -> bool {
     for object in &objects {
         tlv::put(&mut written, object.tag, object.value);
     }
-    assert_eq!(tlv::parse(&written).as_ref(), Ok(&objects));
+    let again = tlv::parse(&written).expect("written by ourselves");
+    let content = |object: &tlv::Object<'_>| (object.tag, object.value.to_vec());
+    assert!(again.iter().map(content).eq(objects.iter().map(content)));
     for (depth, object) in tlv::parse_nested(input).unwrap_or_default() {
         assert!(depth <= input.len());
+        let head = input.iter().skip(object.at).copied();
+        assert!(head.zip(object.tag.bytes()).all(|(there, tag)| there == tag));
         assert!(object.value.len() < input.len());
         let _read = IssuerAuthenticationData::parse(object.value);
         let _read = IssuerAuthenticationDataMethod1::parse(object.value);
