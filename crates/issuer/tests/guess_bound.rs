@@ -359,6 +359,7 @@ naive! {
     owed(link: &str, after: i64, limit: u32) -> Vec<OwedMessage>;
     owed_by_link() -> Vec<OwedCount>;
     settle_owed(ids: Vec<i64>) -> ();
+    try_write() -> ();
     audit_from(sequence: u64, limit: u32) -> Vec<AuditRecord>;
     append_audit(events: Vec<AuditEvent>) -> ();
     audit_head() -> Option<AuditRecord>;

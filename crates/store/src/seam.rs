@@ -9,7 +9,7 @@ use cards::{CardKey, CardRef, CardRole, CardmemberId, Expiry, ProgrammeId, Psn, 
 /// Also the answer to a call that asks for what can't be: a cardmember that isn't there, an effect without an audit
 /// record. Later calls are unharmed, unless a sync failed: from then on every call ends so until the store is opened
 /// again, because nobody knows what is on the disk.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the store can't answer: {0}")]
 pub struct StoreFault(pub String);
 
@@ -435,6 +435,10 @@ pub trait Store: Send + Sync {
     async fn owed_by_link(&self) -> Result<Vec<OwedCount>, StoreFault>;
     /// Forgets what the upstream has answered. Numbers that are not there are passed over.
     async fn settle_owed(&self, ids: Vec<i64>) -> Result<(), StoreFault>;
+
+    /// Whether writes go through: how the last transaction that changed something ended; where it failed, how one more ends
+    /// that changes nothing but has to be written all the same. For health checks.
+    async fn try_write(&self) -> Result<(), StoreFault>;
 
     /// Audit records from a sequence number on, ascending.
     async fn audit_from(&self, sequence: u64, limit: u32) -> Result<Vec<AuditRecord>, StoreFault>;

@@ -77,11 +77,15 @@ fn is_authorised(web: &Web, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether the HSM and the store answer, and why the HSM does nothing about cards where it doesn't. Says that the HSM is
+/// Whether the HSM and the store answer and what is decided can be written down, and why the HSM does nothing about cards where it doesn't. Says that the HSM is
 /// software: for development, pilots and closed loops.
 pub(super) async fn health(State(web): State<Arc<Web>>) -> Response {
-    let (hsm, store) = tokio::join!(web.desk.hsm.check(Vec::new()), web.desk.store.audit_head());
-    let healthy = hsm.is_ok() && store.is_ok();
+    let (hsm, store, writes) = tokio::join!(
+        web.desk.hsm.check(Vec::new()),
+        web.desk.store.audit_head(),
+        web.desk.store.try_write(),
+    );
+    let healthy = hsm.is_ok() && store.is_ok() && writes.is_ok();
     let refuses = match &hsm {
         Err(HsmFault::History(fault)) => Some(fault.name()),
         Ok(_) | Err(HsmFault::NoAnswer(_)) => None,
@@ -95,7 +99,7 @@ pub(super) async fn health(State(web): State<Arc<Web>>) -> Response {
     let body = json!({
         "status": if healthy { "ok" } else { "failing" },
         "hsm": { "answers": answers, "refuses": refuses, "kind": "software", "certified": false },
-        "store": { "answers": store.is_ok() },
+        "store": { "answers": store.is_ok(), "writes": writes.is_ok() },
     });
     (status, Json(body)).into_response()
 }

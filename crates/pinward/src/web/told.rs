@@ -15,6 +15,9 @@ use store::StoreFault;
 
 use super::password::Crowded;
 
+/// What to do when nobody knows whether anything was done: right for who only looked, and for who changed something.
+const LOOK_FIRST: &str = "open your cards again. If you were changing something, your card there tells whether the change was made.";
+
 /// An answer that isn't what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
@@ -106,7 +109,7 @@ impl Told {
                 status,
                 "too_slow",
                 "That took too long, so we stopped waiting.",
-                "Look at your card before you try again: it tells whether the change was made.",
+                format!("Wait a minute and {LOOK_FIRST}"),
             ),
             _ => Self {
                 status,
@@ -261,14 +264,22 @@ impl From<Fault> for Told {
                 ),
             );
         }
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "fault",
-            "Something went wrong on our side.",
-            format!(
-                "Look at your card before you try again: it tells whether the change was made. Reference: {reference}"
+        let (status, code, headline) = match fault {
+            Fault::Hsm(_) | Fault::Store(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unreachable",
+                "We can't reach your cards right now.",
             ),
-        )
+            Fault::HsmRefused(_) | Fault::State { .. } | Fault::CardTampered(_) | Fault::Programme { .. } => {
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "fault",
+                    "Something went wrong on our side.",
+                )
+            }
+        };
+        let advice = format!("Wait a minute and {LOOK_FIRST} Reference: {reference}");
+        Self::new(status, code, headline, advice)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     StoreFault,
-    sqlite::{Stopped, card_copy::CardCopy, checkpointer, commit::Writing},
+    sqlite::{LastWrite, Stopped, card_copy::CardCopy, checkpointer, commit::Writing, set_last_write},
 };
 
 /// Callers that may wait; more are held back in `write`.
@@ -118,13 +118,14 @@ impl Committer {
         mut writer: Connection,
         cards: Arc<CardCopy>,
         stopped: Stopped,
+        last_write: LastWrite,
     ) -> Result<Self, StoreFault> {
         let checkpointer = checkpointer::start(path, &mut writer)?;
         let (queue, mut waiting) = mpsc::channel(QUEUE_MAX);
         let committer = thread::Builder::new()
             .name("store-committer".into())
             .spawn(move || {
-                if let Err(error) = commit_everything(&writer, &cards, &mut waiting, &stopped) {
+                if let Err(error) = commit_everything(&writer, &cards, &mut waiting, &stopped, &last_write) {
                     stop(&stopped, error.to_string());
                 }
                 // Who closes last puts the log away; two that close at once each leave it to the other.
@@ -181,6 +182,7 @@ fn commit_everything(
     cards: &CardCopy,
     waiting: &mut mpsc::Receiver<Box<dyn Unit>>,
     stopped: &Stopped,
+    last_write: &LastWrite,
 ) -> rusqlite::Result<()> {
     let mut writing = Writing::prepare(connection, cards)?;
     let mut units = Vec::new();
@@ -193,14 +195,24 @@ fn commit_everything(
             weight += next.weight();
             units.push(next);
         }
-        run_and_answer(&mut writing, &mut units, stopped);
+        run_and_answer(&mut writing, &mut units, stopped, last_write);
     }
     Ok(())
 }
 
 /// Runs all units in one transaction; when one of them can't be done, each in its own.
-fn run_and_answer(writing: &mut Writing<'_>, units: &mut Vec<Box<dyn Unit>>, stopped: &Stopped) {
+fn run_and_answer(
+    writing: &mut Writing<'_>,
+    units: &mut Vec<Box<dyn Unit>>,
+    stopped: &Stopped,
+    last_write: &LastWrite,
+) {
+    let changed_before = writing.connection.total_changes();
     match transact(writing, units, stopped) {
+        Ok(()) if writing.connection.total_changes() > changed_before => {
+            set_last_write(last_write, Ok(()));
+            units.drain(..).for_each(|unit| unit.answer(Ok(())));
+        }
         Ok(()) => units.drain(..).for_each(|unit| unit.answer(Ok(()))),
         Err(failure) if failure.is_of_the_unit() && units.len() > 1 => {
             for mut unit in units.drain(..) {
@@ -211,6 +223,9 @@ fn run_and_answer(writing: &mut Writing<'_>, units: &mut Vec<Box<dyn Unit>>, sto
         Err(failure) => {
             let text = failure.text();
             tracing::error!(waiting = units.len(), cause = text, "transaction failed");
+            if !failure.is_of_the_unit() {
+                set_last_write(last_write, Err(StoreFault(text.clone())));
+            }
             units
                 .drain(..)
                 .for_each(|unit| unit.answer(Err(StoreFault(text.clone()))));

@@ -20,7 +20,7 @@ mod store;
 
 use std::{
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use crate::{
@@ -36,7 +36,11 @@ pub struct SqliteStore {
     committer: Arc<Committer>,
     cards: Arc<CardCopy>,
     stopped: Stopped,
+    last_write: LastWrite,
 }
+
+/// How the last transaction that had something to write ended.
+type LastWrite = Arc<Mutex<Result<(), StoreFault>>>;
 
 /// Why nothing can be written or read any more until the store is opened again, once that is so.
 type Stopped = Arc<OnceLock<String>>;
@@ -52,15 +56,27 @@ impl SqliteStore {
         schema::migrate(&writer)?;
         let stopped = Stopped::default();
         let cards = Arc::new(CardCopy::default());
-        let committer = Committer::start(path, writer, Arc::clone(&cards), stopped.clone())?;
+        let last_write = Arc::new(Mutex::new(Ok(())));
+        let committer = Committer::start(
+            path,
+            writer,
+            Arc::clone(&cards),
+            stopped.clone(),
+            Arc::clone(&last_write),
+        )?;
         let readers = Readers::start(path)?;
         Ok(Self {
             readers: Arc::new(readers),
             committer: Arc::new(committer),
             cards,
             stopped,
+            last_write,
         })
     }
+}
+
+fn set_last_write(last_write: &LastWrite, outcome: Result<(), StoreFault>) {
+    *last_write.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
 }
 
 impl From<rusqlite::Error> for StoreFault {

@@ -1,6 +1,6 @@
 //! `Store` on SQLite: each call is a read in a reader or a unit of work for the committer.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use cards::{CardKey, CardRef, CardmemberId, Timestamp};
@@ -15,7 +15,7 @@ use crate::{
         commit::Writing,
         committer::Failure,
         import::{self, CardImport},
-        notices, owed, rows, sign_in, statements as sql,
+        notices, owed, rows, set_last_write, sign_in, statements as sql,
     },
 };
 
@@ -316,6 +316,25 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn try_write(&self) -> Result<(), StoreFault> {
+        if let Some(why) = self.stopped.get() {
+            return Err(StoreFault(why.clone()));
+        }
+        let last = self
+            .last_write
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if last.is_ok() {
+            return Ok(());
+        }
+        // A number of the database's header, which nobody reads. Setting it writes that page, whatever it was.
+        self.write(|writing| Ok(writing.connection.pragma_update(None, "user_version", 0)?))
+            .await?;
+        set_last_write(&self.last_write, Ok(()));
+        Ok(())
+    }
+
     async fn audit_from(&self, sequence: u64, limit: u32) -> Result<Vec<AuditRecord>, StoreFault> {
         // No record has a number that SQL's integers can't hold.
         let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
@@ -407,9 +426,13 @@ mod tests {
             assert!(fault.0.contains("full"), "{fault}");
         }
         assert_eq!(chain_len(&store).await, 1);
+        // Nothing to close: no write.
+        store.close_session([0; 32]).await.unwrap();
+        assert!(store.last_write.lock().unwrap().is_err());
 
         limit_pages(&store, 1_000_000).await;
         store.append_audit(vec![event(100_000)]).await.unwrap();
+        assert!(store.last_write.lock().unwrap().is_ok());
         assert_eq!(chain_len(&store).await, 2);
     }
 
@@ -426,6 +449,7 @@ mod tests {
         store.write(failed_sync).await.unwrap_err();
         store.append_audit(vec![event(10)]).await.unwrap_err();
         store.audit_head().await.unwrap_err();
+        store.try_write().await.unwrap_err();
         drop(store);
 
         let store = SqliteStore::open(&path).unwrap();

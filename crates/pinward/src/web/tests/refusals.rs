@@ -83,9 +83,10 @@ fn a_fault_shows_a_reference_and_nothing_of_its_cause() {
     let told = fault();
     assert_eq!(
         (told.status, told.code),
-        (StatusCode::INTERNAL_SERVER_ERROR, "fault")
+        (StatusCode::SERVICE_UNAVAILABLE, "unreachable")
     );
     assert!(!told.advice.contains("socket"));
+    assert!(told.advice.contains("If you were changing something"));
     assert_ne!(told.advice, fault().advice);
 }
 
