@@ -12,6 +12,7 @@
 //! | [`import`] | cardmembers and cards from CSV files |
 //! | [`demo`] | an issuer to play with, made on first start |
 //! | [`accept`], [`file_limit`] | connections that come in, and how many there may be |
+//! | [`desk_lock`] | one desk per database |
 //! | [`hsm_link`] | the connection to the HSM |
 //! | [`child`] | processes of this same executable: the HSM, the simulators |
 //! | [`failure`] | how a command ends badly, and the table of exit codes |
@@ -28,6 +29,7 @@ mod clock;
 mod config;
 #[cfg(feature = "simulators")]
 mod demo;
+mod desk_lock;
 mod failure;
 mod file_limit;
 mod history;
@@ -40,5 +42,14 @@ mod serve;
 mod web;
 
 fn main() -> ExitCode {
+    keep_files_to_ourselves();
     cli::run()
+}
+
+/// Names, addresses, hashes and logs are nobody else's: every file that this process and its children make is readable by
+/// its owner only, whoever makes it (SQLite does too).
+fn keep_files_to_ourselves() {
+    use rustix::fs::Mode;
+
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }

@@ -1,6 +1,7 @@
 //! The PIN desk with its surfaces, running: web, ISO 8583 host, outbox and history keeper over one store and one HSM.
 //!
-//! When the HSM process that this one started ends, everything ends: without it no answer can be given (I10).
+//! When the HSM process that this one started ends, it is started again; meanwhile every request is answered, by the code
+//! that refuses it (I10).
 
 use std::fs;
 use std::future::Future;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use crate::accept::Door;
 use crate::clock;
 use crate::config::{self, Config, LinkConfig, UpstreamConfig, WebConfig};
+use crate::desk_lock::DeskLock;
 use crate::failure::Failure;
 use crate::file_limit;
 use crate::history::{DeskJournal, HistoryKeeper};
@@ -83,7 +85,7 @@ pub(crate) struct DemoExtras {
     pub(crate) sandbox_url: Option<String>,
 }
 
-/// Serves until `until` ends, the HSM process ends, or a surface fails.
+/// Serves until `until` ends, HSM processes don't last, or a surface fails.
 pub(crate) async fn serve(
     config: &Config,
     listeners: Listeners,
@@ -96,6 +98,7 @@ pub(crate) async fn serve(
     )?;
     let settings = web_settings(&config.web, extras.sandbox_url)?;
     let smtp = Smtp::new(&config.mail).map_err(Failure::BadData)?;
+    let _lock = DeskLock::take(&config.store.path)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store.path)?);
     let log = extras.hsm_log.as_deref();
     let mut hsm = HsmLink::connect_or_start(&config.hsm, log, store.clone()).await?;
@@ -111,7 +114,7 @@ pub(crate) async fn serve(
     let (stop, stopping) = watch::channel(false);
     let state = WebState {
         desk: desk.clone(),
-        envelope_identity,
+        envelope_identity: envelope_identity.clone(),
         settings,
         clock: clock::now,
     };
@@ -138,7 +141,7 @@ pub(crate) async fn serve(
 
     let ended = tokio::select! {
         ended = until => ended,
-        error = hsm.child_ended() => Err(Failure::Unavailable(format!("stopped, because {error}"))),
+        error = hsm.keep(&envelope_identity) => Err(Failure::Unavailable(format!("stopped: {error}"))),
         Ok(failure) = host_failed => Err(failure),
         failed = &mut web => Err(Failure::Fault(format!("the web stopped: {failed:?}"))),
     };
