@@ -5,8 +5,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use cards::{CardRef, CardState, CardStatus, CardmemberId, Programme, ProgrammeId, Timestamp};
 use hsm::{CheckRequest, HsmCard, HsmFault, PaymentHsm, StateMac, StateToSeal};
 use store::{
-    AttemptWrite, AuditEvent, CardRecord, Commit, CommitOutcome, NewNotice, NewState, StepUpSpend, Store,
-    StoreFault,
+    AuditEvent, CardRecord, Commit, CommitOutcome, NewNotice, NewState, StepUpSpend, Store, StoreFault,
 };
 
 use crate::counted::{one_each, only};
@@ -54,7 +53,6 @@ pub(crate) struct OpenCard<'a> {
 pub(crate) struct Effect {
     pub(crate) next: Option<CardState>,
     pub(crate) operation_spent: Option<&'static str>,
-    pub(crate) attempts: Vec<AttemptWrite>,
     pub(crate) notices: Vec<NewNotice>,
 }
 
@@ -117,18 +115,14 @@ impl Desk {
             Some(next) => Some(self.seal(card, &next).await?),
             None => None,
         };
+        let step_up = effect
+            .operation_spent
+            .map(|operation| step_up(card, actor, operation, audit.at));
         let commit = Commit {
-            card: card.record.key.row,
-            expected_version: card.record.version,
             new_state,
-            message: None,
-            tombstone: None,
-            step_up: effect
-                .operation_spent
-                .map(|operation| step_up(card, actor, operation, audit.at)),
-            audit: vec![audit],
-            attempts: effect.attempts,
+            step_up,
             notices: effect.notices,
+            ..card.commit(audit)
         };
         match only(self.store.commit(vec![commit]).await?, StoreFault)? {
             CommitOutcome::Done { .. } => Ok(()),
@@ -140,35 +134,50 @@ impl Desk {
 
     /// The card's next state with the HSM's MAC.
     pub(crate) async fn seal(&self, card: &OpenCard<'_>, next: &CardState) -> Result<NewState, HsmFault> {
-        only(self.seal_all(&[(card, next)]).await?, HsmFault::NoAnswer)
+        only(self.seal_all(&[(&card.record, next)]).await?, HsmFault::NoAnswer)
     }
 
-    /// Cards' next states with the HSM's MACs, in order.
+    /// States for cards' records with the HSM's MACs, in order.
     pub(crate) async fn seal_all(
         &self,
-        moved: &[(&OpenCard<'_>, &CardState)],
+        cards: &[(&CardRecord, &CardState)],
     ) -> Result<Vec<NewState>, HsmFault> {
-        let to_seal: Vec<StateToSeal> = moved
+        let to_seal: Vec<StateToSeal> = cards
             .iter()
-            .map(|(card, next)| StateToSeal {
-                key: card.record.key,
-                pan: card.record.pan,
-                psn: card.record.psn,
-                state: next.encode(),
+            .map(|(record, state)| StateToSeal {
+                key: record.key,
+                pan: record.pan,
+                psn: record.psn,
+                state: state.encode(),
             })
             .collect();
-        let states: Vec<Vec<u8>> = to_seal.iter().map(|card| card.state.clone()).collect();
-        let macs = one_each(
-            self.hsm.seal_states(to_seal).await?,
-            moved.len(),
-            HsmFault::NoAnswer,
-        )?;
-        let sealed = moved.iter().zip(states).zip(macs);
+        let encoded: Vec<Vec<u8>> = to_seal.iter().map(|card| card.state.clone()).collect();
+        let macs = self.hsm.seal_states(to_seal).await?;
+        let macs = one_each(macs, cards.len(), HsmFault::NoAnswer)?;
+        let sealed = cards.iter().zip(encoded).zip(macs);
         Ok(sealed
-            .map(|(((_, next), state), mac)| NewState {
-                version: next.version,
-                state,
+            .map(|(((_, state), encoded), mac)| NewState {
+                version: state.version,
+                state: encoded,
                 mac: mac.0,
+            })
+            .collect())
+    }
+
+    /// Records with these states and the HSM's MACs, in order, whatever states they had.
+    pub(crate) async fn sealed(
+        &self,
+        cards: Vec<(CardRecord, CardState)>,
+    ) -> Result<Vec<CardRecord>, HsmFault> {
+        let unsealed: Vec<_> = cards.iter().map(|(record, state)| (record, state)).collect();
+        let states = self.seal_all(&unsealed).await?;
+        let sealed = cards.into_iter().zip(states);
+        Ok(sealed
+            .map(|((record, _), NewState { version, state, mac })| CardRecord {
+                version,
+                state,
+                mac,
+                ..record
             })
             .collect())
     }
@@ -196,7 +205,7 @@ impl Desk {
 fn step_up(card: &OpenCard<'_>, actor: &Actor, operation: &'static str, now: Timestamp) -> StepUpSpend {
     StepUpSpend {
         session: actor.session,
-        card: card.record.key.row,
+        card: card.row(),
         operation,
         not_before: now.plus_ms(-STEP_UP_TTL_MS),
     }
@@ -215,6 +224,21 @@ impl OpenCard<'_> {
             psn: self.record.psn,
             state: self.record.state.clone(),
             mac: StateMac(self.record.mac),
+        }
+    }
+
+    /// A commit that says so much, and leaves all else as it is.
+    pub(crate) fn commit(&self, audit: AuditEvent) -> Commit {
+        Commit {
+            card: self.row(),
+            expected_version: self.record.version,
+            new_state: None,
+            message: None,
+            tombstone: None,
+            step_up: None,
+            audit: vec![audit],
+            attempts: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -244,7 +268,7 @@ impl OpenCard<'_> {
         AuditEvent {
             at: now,
             kind,
-            card: Some(self.record.key.row),
+            card: Some(self.row()),
             actor: actor.to_string(),
             detail,
         }

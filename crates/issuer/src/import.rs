@@ -1,7 +1,10 @@
 //! Brings in cardmembers and cards: all of a file, or nothing of it.
 
-use cards::{CardRole, CardState, CardStatus, Expiry, Pan, PinReference, ProgrammeId, Psn, Timestamp};
-use hsm::{HsmFault, ImportPin, Item, StateToSeal, ZonePin};
+use cards::{
+    CardKey, CardRole, CardState, CardStatus, CardmemberId, Expiry, Pan, PinReference, ProgrammeId, Psn,
+    SealedPan, Timestamp,
+};
+use hsm::{HsmFault, ImportPin, Item, ZonePin};
 use store::{AuditEvent, CardRecord, ImportReport, NewCardmember, StoreFault};
 
 use crate::counted::one_each;
@@ -102,82 +105,80 @@ async fn seal_chunk(
     records: &mut Vec<CardRecord>,
     report: &mut ImportReport,
 ) -> Result<(), Fault> {
-    let cardmembers = chunk.iter().map(|card| card.cardmember.clone()).collect();
+    let mut accepted = Vec::with_capacity(chunk.len());
+    for (at, (card, found)) in chunk.iter().zip(find(desk, chunk).await?).enumerate() {
+        match accept(desk, card, found) {
+            Ok(card) => accepted.push(card),
+            Err((column, reason)) => report.refused.push((first + at, column, reason)),
+        }
+    }
+    records.extend(desk.sealed(accepted).await?);
+    Ok(())
+}
+
+/// What store and HSM say of a new card.
+struct Found {
+    cardmember: Option<CardmemberId>,
+    key: CardKey,
+    pan: SealedPan,
+    reference: Item<PinReference>,
+}
+
+async fn find(desk: &Desk, chunk: &[NewCard]) -> Result<Vec<Found>, Fault> {
     let asked = chunk.len();
+    let cardmembers = chunk.iter().map(|card| card.cardmember.clone()).collect();
     let cardmembers = desk.store.cardmembers_by_reference(cardmembers).await?;
     let cardmembers = one_each(cardmembers, asked, StoreFault)?;
     let pans = || chunk.iter().map(|card| card.pan.clone()).collect();
     let keys = one_each(desk.hsm.card_keys(pans()).await?, asked, HsmFault::NoAnswer)?;
-    let sealed_pans = one_each(desk.hsm.seal_pans(pans()).await?, asked, HsmFault::NoAnswer)?;
+    let pans = one_each(desk.hsm.seal_pans(pans()).await?, asked, HsmFault::NoAnswer)?;
     let references = references(desk, chunk.iter()).await?;
-    let mut made = Vec::with_capacity(chunk.len());
-    for (at, ((((card, cardmember), key), pan), reference)) in chunk
-        .iter()
-        .zip(cardmembers)
-        .zip(keys)
-        .zip(sealed_pans)
-        .zip(references)
-        .enumerate()
-    {
-        let index = first + at;
-        let mut refuse = |column, reason: String| report.refused.push((index, column, reason));
-        let Some(programme) = desk.programmes.get(&card.programme) else {
-            refuse(
-                "programme",
-                format!("no programme {} is configured", card.programme.0),
-            );
-            continue;
-        };
-        if usize::from(programme.pan_len_digits) != card.pan.len_digits() {
-            refuse(
-                "pan",
-                format!("this programme's PANs have {} digits", programme.pan_len_digits),
-            );
-            continue;
-        }
-        let Some(cardmember) = cardmember else {
-            refuse("cardmember", "no cardmember has this reference".to_owned());
-            continue;
-        };
-        let reference = match reference {
-            Ok(reference) => reference,
-            Err(refusal) => {
-                refuse("pin", refusal.to_string());
-                continue;
-            }
-        };
-        let state = CardState::delivered(card.status, reference, programme.tries_max);
-        made.push((card, cardmember, key, pan, state));
+    let found = cardmembers.into_iter().zip(keys).zip(pans).zip(references);
+    Ok(found
+        .map(|(((cardmember, key), pan), reference)| Found {
+            cardmember,
+            key,
+            pan,
+            reference,
+        })
+        .collect())
+}
+
+/// The record and state that a new card begins with, to be sealed; or the column that is wrong, and why.
+fn accept(
+    desk: &Desk,
+    card: &NewCard,
+    found: Found,
+) -> Result<(CardRecord, CardState), (&'static str, String)> {
+    let programme = desk.programmes.get(&card.programme).ok_or_else(|| {
+        let reason = format!("no programme {} is configured", card.programme.0);
+        ("programme", reason)
+    })?;
+    if usize::from(programme.pan_len_digits) != card.pan.len_digits() {
+        let reason = format!("this programme's PANs have {} digits", programme.pan_len_digits);
+        return Err(("pan", reason));
     }
-    let to_seal = made.iter().map(|(card, _, key, pan, state)| StateToSeal {
-        key: *key,
-        pan: *pan,
+    let cardmember = found
+        .cardmember
+        .ok_or_else(|| ("cardmember", "no cardmember has this reference".to_owned()))?;
+    let reference = found.reference.map_err(|refusal| ("pin", refusal.to_string()))?;
+    let record = CardRecord {
+        key: found.key,
+        pan: found.pan,
         psn: card.psn,
-        state: state.encode(),
-    });
-    let macs = one_each(
-        desk.hsm.seal_states(to_seal.collect()).await?,
-        made.len(),
-        HsmFault::NoAnswer,
-    )?;
-    records.extend(
-        made.into_iter()
-            .zip(macs)
-            .map(|((card, cardmember, key, pan, state), mac)| CardRecord {
-                key,
-                pan,
-                psn: card.psn,
-                last_four: card.pan.last_four().to_owned(),
-                expiry: card.expiry,
-                programme: card.programme.clone(),
-                cardmember,
-                role: card.role,
-                version: state.version,
-                state: state.encode(),
-                mac: mac.0,
-            }),
-    );
-    Ok(())
+        last_four: card.pan.last_four().to_owned(),
+        expiry: card.expiry,
+        programme: card.programme.clone(),
+        cardmember,
+        role: card.role,
+        version: 0,
+        state: Vec::new(),
+        mac: [0; 16],
+    };
+    Ok((
+        record,
+        CardState::delivered(card.status, reference, programme.tries_max),
+    ))
 }
 
 /// The references of cards' PINs, in order; a refusal where a PIN block isn't acceptable.

@@ -1,6 +1,6 @@
 //! The two ways an act ends badly.
 
-use cards::{CantUnlock, DecodeStateError, Locked, Timestamp};
+use cards::{CantUnlock, CardRef, DecodeStateError, Locked, Timestamp};
 use hsm::{HsmError, HsmFault, HsmRefusal};
 use store::StoreFault;
 
@@ -62,14 +62,11 @@ pub enum Fault {
     #[error(transparent)]
     Store(#[from] StoreFault),
     #[error("card {card}: {cause}")]
-    State {
-        card: cards::CardRef,
-        cause: DecodeStateError,
-    },
+    State { card: CardRef, cause: DecodeStateError },
     #[error("card {0}: its record was edited outside Pinward")]
-    CardTampered(cards::CardRef),
+    CardTampered(CardRef),
     #[error("card {card} is of programme {programme}, which is not configured")]
-    Programme { card: cards::CardRef, programme: String },
+    Programme { card: CardRef, programme: String },
 }
 
 /// How an act ends badly.
@@ -114,7 +111,7 @@ impl From<CantUnlock> for Refusal {
 
 impl Fault {
     /// What an HSM's refusal of one card means on the authorisation path.
-    pub(crate) fn of_card(refusal: HsmRefusal, card: cards::CardRef) -> Self {
+    pub(crate) fn of_card(refusal: HsmRefusal, card: CardRef) -> Self {
         if refusal == HsmRefusal::CardTampered {
             Self::CardTampered(card)
         } else {
@@ -123,7 +120,7 @@ impl Fault {
     }
 
     /// The same of any bad end.
-    pub(crate) fn of_hsm(error: HsmError, card: cards::CardRef) -> Self {
+    pub(crate) fn of_hsm(error: HsmError, card: CardRef) -> Self {
         match error {
             HsmError::Fault(fault) => fault.into(),
             HsmError::Refused(refusal) => Self::of_card(refusal, card),
@@ -133,7 +130,7 @@ impl Fault {
 
 impl ActError {
     /// Reads an HSM's answer about one card.
-    pub(crate) fn from_hsm(error: HsmError, card: cards::CardRef) -> Self {
+    pub(crate) fn from_hsm(error: HsmError, card: CardRef) -> Self {
         match error {
             HsmError::Fault(fault) => fault.into(),
             HsmError::Refused(HsmRefusal::Envelope) => Refusal::EnvelopeInvalid.into(),

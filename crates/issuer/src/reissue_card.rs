@@ -9,7 +9,7 @@ use cards::{
     CardKey, CardRef, CardState, CardStatus, ChipVersion, Expiry, Pan, PinReference, Psn, SealedPan,
     Timestamp,
 };
-use hsm::{HsmFault, StateToSeal};
+use hsm::HsmFault;
 use store::{AttemptWrite, AuditEvent, CardRecord, NewState, Reissue, ReissueOutcome};
 
 use crate::counted::only;
@@ -142,7 +142,7 @@ async fn reissue(
         ..card.record.clone()
     };
     Ok(Reissued {
-        record: sealed(desk, record, &state).await?,
+        record: sealed(desk, record, state).await?,
         old_state: None,
         audit: vec![event("card_reissued", card.row(), plastic, keeps_pin, now)],
     })
@@ -190,7 +190,7 @@ async fn replace(
     let reference = match keeps_pin {
         true => {
             let moved = desk.hsm.move_pin(card.for_hsm(), pan.clone()).await;
-            PinReference::Sealed(moved.map_err(|error| Fault::of_hsm(error, card.record.key.row))?)
+            PinReference::Sealed(moved.map_err(|error| Fault::of_hsm(error, card.row()))?)
         }
         false => PinReference::None,
     };
@@ -205,7 +205,7 @@ async fn replace(
     };
     let old_state = desk.seal(card, &card.state.replaced()).await;
     Ok(Reissued {
-        record: sealed(desk, record, &state).await?,
+        record: sealed(desk, record, state).await?,
         old_state: Some(old_state.map_err(Fault::from)?),
         audit: vec![
             event("card_blocked", card.row(), plastic, keeps_pin, now),
@@ -221,22 +221,11 @@ async fn number(desk: &Desk, pan: &Pan) -> Result<(CardKey, SealedPan), Fault> {
     Ok((key, sealed_pan))
 }
 
-/// The record with its state and the HSM's MAC over both.
-async fn sealed(desk: &Desk, record: CardRecord, state: &CardState) -> Result<CardRecord, Fault> {
-    let encoded = state.encode();
-    let to_seal = StateToSeal {
-        key: record.key,
-        pan: record.pan,
-        psn: record.psn,
-        state: encoded.clone(),
-    };
-    let mac = only(desk.hsm.seal_states(vec![to_seal]).await?, HsmFault::NoAnswer)?;
-    Ok(CardRecord {
-        version: state.version,
-        state: encoded,
-        mac: mac.0,
-        ..record
-    })
+async fn sealed(desk: &Desk, record: CardRecord, state: CardState) -> Result<CardRecord, Fault> {
+    Ok(only(
+        desk.sealed(vec![(record, state)]).await?,
+        HsmFault::NoAnswer,
+    )?)
 }
 
 fn event(

@@ -1,6 +1,6 @@
 //! PINs that an existing system has set since its cards were brought in: the later files of a migration.
 
-use cards::{CardState, PinReference, Timestamp};
+use cards::{PinReference, Timestamp};
 use hsm::{CheckRequest, HsmFault, PinVerdict, ZonePin};
 use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, StoreFault};
 
@@ -121,28 +121,22 @@ async fn commits(desk: &Desk, pairs: &[Pair<'_>], actor: &str, now: Timestamp) -
         state.set_elsewhere(reference, programme.tries_max, &programme.script_rules(), now);
         next.push(state);
     }
-    let moved: Vec<(&OpenCard<'_>, &CardState)> = pairs.iter().map(|pair| &pair.card).zip(&next).collect();
+    let moved: Vec<_> = pairs.iter().map(|pair| &pair.card.record).zip(&next).collect();
     let new_states = desk.seal_all(&moved).await?;
     let commits = pairs
         .iter()
         .zip(&next)
         .zip(new_states)
         .map(|((pair, state), new_state)| Commit {
-            card: pair.card.row(),
-            expected_version: pair.card.record.version,
             new_state: Some(new_state),
-            message: None,
-            tombstone: None,
-            step_up: None,
-            audit: vec![AuditEvent {
+            attempts: pair.forgotten(now),
+            ..pair.card.commit(AuditEvent {
                 at: now,
                 kind: "pin_renewed",
                 card: Some(pair.card.row()),
                 actor: actor.to_owned(),
                 detail: format!(r#"{{"pin_version":{}}}"#, state.host.version),
-            }],
-            attempts: pair.forgotten(now),
-            notices: Vec::new(),
+            })
         });
     Ok(commits.collect())
 }

@@ -24,22 +24,16 @@ pub async fn resend_script(
     if !next.resend(&card.programme.script_rules(), now) {
         return Ok(false);
     }
+    let audit = AuditEvent {
+        at: now,
+        kind: "script_resend",
+        card: Some(card.row()),
+        actor: operator,
+        detail: "{}".to_owned(),
+    };
     let commit = Commit {
-        card: card.record.key.row,
-        expected_version: card.record.version,
         new_state: Some(desk.seal(&card, &next).await?),
-        message: None,
-        tombstone: None,
-        step_up: None,
-        audit: vec![AuditEvent {
-            at: now,
-            kind: "script_resend",
-            card: Some(card.record.key.row),
-            actor: operator,
-            detail: "{}".to_owned(),
-        }],
-        attempts: Vec::new(),
-        notices: Vec::new(),
+        ..card.commit(audit)
     };
     match only(desk.store.commit(vec![commit]).await?, StoreFault)? {
         CommitOutcome::Done { .. } => Ok(true),

@@ -3,13 +3,12 @@
 
 use cards::{CardState, NotMade};
 use hsm::{ChipAnswer, ChipAnswerRequest, HsmError, HsmFault, HsmRefusal};
-use store::NewState;
+use store::{CardRecord, NewState};
 
 use super::Case;
 use super::chip_answer::{self, ForChip};
 use super::judge::Judgement;
 use crate::counted::one_each;
-use crate::desk::OpenCard;
 use crate::{Desk, Fault};
 
 /// A judged request on its way to a commit.
@@ -90,8 +89,8 @@ impl Draft<'_, '_> {
     }
 
     /// The card with its next state, where anything of it changes.
-    fn moved_card(&self) -> Option<(&OpenCard<'_>, &CardState)> {
-        Some((&self.case.card, self.judgement.next.as_ref()?))
+    fn moved_card(&self) -> Option<(&CardRecord, &CardState)> {
+        Some((&self.case.card.record, self.judgement.next.as_ref()?))
     }
 
     /// Why the HSM made nothing for the chip. Doubt about the card's record, or about the database, isn't among it: nothing
@@ -159,10 +158,10 @@ async fn answer_chips(
 /// The next states with their MACs, each in its place.
 async fn seal(
     desk: &Desk,
-    moved: Vec<Option<(&OpenCard<'_>, &CardState)>>,
+    moved: Vec<Option<(&CardRecord, &CardState)>>,
 ) -> Result<Vec<Option<NewState>>, HsmFault> {
     let places: Vec<bool> = moved.iter().map(Option::is_some).collect();
-    let moved: Vec<(&OpenCard<'_>, &CardState)> = moved.into_iter().flatten().collect();
+    let moved: Vec<(&CardRecord, &CardState)> = moved.into_iter().flatten().collect();
     if moved.is_empty() {
         return Ok(places.iter().map(|_| None).collect());
     }
