@@ -17,7 +17,8 @@ use std::{
     env, fs, io,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    sync::{PoisonError, RwLock},
 };
 
 use cards::{CardState, ScriptKind};
@@ -160,8 +161,10 @@ fn kill_everywhere(test: &str, current_pin: &str, mut judge: impl FnMut(Left)) {
     let directory = TempDir::new().unwrap();
     let directory = directory.path();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (bank, cards) = runtime.block_on(Bank::found(directory, programme(), 1, OLD_PIN));
-    drop(bank);
+    let cards = with_a_bank_of_ours(|| {
+        let (_, cards) = runtime.block_on(Bank::found(directory, programme(), 1, OLD_PIN));
+        cards
+    });
     let founded = files_of(directory);
     for suffix in FILES {
         for call in CALLS {
@@ -176,7 +179,7 @@ fn kill_everywhere(test: &str, current_pin: &str, mut judge: impl FnMut(Left)) {
                     String::from_utf8_lossy(&ended.stderr)
                 );
                 let acknowledged = String::from_utf8_lossy(&ended.stdout).contains(ACKNOWLEDGED);
-                let left = runtime.block_on(look(directory, &cards[0], acknowledged));
+                let left = with_a_bank_of_ours(|| runtime.block_on(look(directory, &cards[0], acknowledged)));
                 if !killed {
                     assert!(acknowledged, "a child that isn't killed gets its answer");
                     break;
@@ -216,8 +219,17 @@ fn file(directory: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
+/// A process that begins while another test has its bank open holds that HSM's lock until it is a program of its own.
+static BEGINNING: RwLock<()> = RwLock::new(());
+
+fn with_a_bank_of_ours<T>(look: impl FnOnce() -> T) -> T {
+    let _none_begins = BEGINNING.read().unwrap_or_else(PoisonError::into_inner);
+    look()
+}
+
 fn run_child(test: &str, directory: &Path, current_pin: &str, suffix: &str, call: &str, nth: u32) -> Output {
-    Command::new("strace")
+    let mut strace = Command::new("strace");
+    strace
         .args(["--follow-forks", "--quiet=all", "--output=/dev/null"])
         .arg(format!("--trace={call}"))
         .arg(format!("--inject={call}:signal=KILL:when={nth}"))
@@ -229,8 +241,14 @@ fn run_child(test: &str, directory: &Path, current_pin: &str, suffix: &str, call
         .args(["--exact", test, "--nocapture"])
         .env(ENV_DIRECTORY, directory)
         .env(ENV_CURRENT_PIN, current_pin)
-        .output()
-        .expect("strace is installed (cargo xtask test installs it)")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let begun = {
+        let _no_bank_is_open = BEGINNING.write().unwrap_or_else(PoisonError::into_inner);
+        strace.spawn()
+    };
+    let child = begun.expect("strace is installed (cargo xtask test installs it)");
+    child.wait_with_output().unwrap()
 }
 
 async fn look(directory: &Path, card: &TestCard, acknowledged: bool) -> Left {
