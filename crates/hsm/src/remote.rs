@@ -263,10 +263,10 @@ impl Link {
 /// than a desk wrote the journal. No try is given back by that, so it is no reason to refuse.
 async fn tell_when_far_ahead(journal: &dyn Journal, mark: &HistoryMark) -> Result<(), HsmFault> {
     let seen = mark.newest.sequence;
-    let first_unseen = journal.record(seen + 1).await.map_err(unreadable)?;
+    let first_unseen = journal.record(seen.saturating_add(1)).await.map_err(unreadable)?;
     let newest = newest(journal).await?;
     if let Some(first_unseen) = first_unseen
-        && newest.at.0 - first_unseen.at.0 > AHEAD_MAX_MS
+        && newest.at.0.saturating_sub(first_unseen.at.0) > AHEAD_MAX_MS
     {
         let newest = newest.point.sequence;
         tracing::error!(
