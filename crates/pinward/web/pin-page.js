@@ -71,7 +71,10 @@ async function send() {
     location.assign(next);
   } catch (error) {
     forget();
-    complain([[error.code === "wrong_pin" ? current : fields[0], words(error), error]]);
+    complain([[fields[0], words(error), error]]);
+    if (error.code === "wrong_pin") {
+      current.complain("Type your current PIN again.");
+    }
   } finally {
     clearTimeout(slow);
     busy.textContent = "";
@@ -111,11 +114,23 @@ function complain(found) {
   }
 }
 
+/** The page that mends a refusal, where this one can't. */
+function mendedAt(cause) {
+  if (!(cause instanceof DeskRefusal)) {
+    return undefined;
+  }
+  if (cause.code === "pin_locked" || /locked now/.test(cause.message)) {
+    return form.dataset.unlock;
+  }
+  if (cause.code === "wrong_pin" && /view it/.test(cause.message)) {
+    return form.dataset.view;
+  }
+  return ["step_up_needed", "signed_out"].includes(cause.code) ? location.pathname : undefined;
+}
+
 function item(field, text, cause) {
   const link = document.createElement("a");
-  const unlock = cause instanceof DeskRefusal && (cause.code === "pin_locked" || /locked now/.test(cause.message));
-  const stepUp = cause instanceof DeskRefusal && (cause.code === "step_up_needed" || cause.code === "signed_out");
-  link.href = unlock ? form.dataset.unlock : stepUp ? location.pathname : `#${field.id}`;
+  link.href = mendedAt(cause) ?? `#${field.id}`;
   link.textContent = text;
   if (!cause) {
     field.complain(text);

@@ -65,7 +65,7 @@ function draw() {
   let left = SHOWN_S;
   ticking = setInterval(() => {
     left -= 1;
-    part("view-left").textContent = String(left);
+    part("view-left").textContent = left === 1 ? "1 second" : `${left} seconds`;
     if (left === 0) {
       hide("Thirty seconds have passed, so the PIN is hidden again.");
     }

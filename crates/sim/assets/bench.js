@@ -67,7 +67,14 @@ function sum() {
   const states = stories().map(({ button }) => button.dataset.state);
   const count = (/** @type {string} */ state) => states.filter((each) => each === state).length;
   const bad = count("wrong") + count("failed");
-  say(byId("bench-sum"), `${count("right")} of ${states.length} stories came out right${bad > 0 ? `, ${bad} did not` : ""}.`);
+  const played = count("right") + bad;
+  const soFar = bad > 0 ? `${bad} came out wrong` : "all came out right";
+  say(
+    byId("bench-sum"),
+    played < states.length || bad > 0
+      ? `${played} of ${states.length} stories played: ${soFar}.`
+      : `${played} of ${states.length} stories came out right.`,
+  );
 }
 
 /** @param {Story} story @param {Played} played */

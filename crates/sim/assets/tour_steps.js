@@ -51,7 +51,7 @@ export const STEPS = [
   },
   {
     title: "Change the PIN there",
-    text: "Account Management, Manage Card PIN, Change PIN. It asks for the current PIN: it is in the card's PIN letter, below. This step notices by itself when the bank has the new one.",
+    text: "Account Management, Manage Card PIN, Change PIN. It asks for the current PIN: it is in the card's PIN letter, under the wallet. This step notices by itself when the bank has the new one.",
     control: "letter-show",
     done: (facts) => facts.changed,
   },

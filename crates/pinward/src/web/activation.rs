@@ -80,7 +80,7 @@ pub(super) async fn activate(
     let Form(form) = form?;
     let card = own_card(&web, &signed_in, &card).await?;
     let Some(expiry) = parse_printed(&form.expiry) else {
-        let error = "Type the month and year as they are printed on the card, as in 08/29.".to_owned();
+        let error = "That isn't a month and a year.".to_owned();
         return Ok(show(&web, &signed_in, card, form.expiry, error));
     };
     let request = ActivateCard {
@@ -91,14 +91,8 @@ pub(super) async fn activate(
     match activate_card(&web.desk, request, web.now()).await {
         Ok(()) => Ok(Redirect::to(&format!("/cards/{}/pin?done=activated", card.reference)).into_response()),
         Err(ActError::Refused(refusal @ Refusal::CardDetails)) => {
-            let Told { headline, advice, .. } = refusal.into();
-            Ok(show(
-                &web,
-                &signed_in,
-                card,
-                form.expiry,
-                format!("{headline} {advice}"),
-            ))
+            let Told { headline, .. } = refusal.into();
+            Ok(show(&web, &signed_in, card, form.expiry, headline.to_owned()))
         }
         Err(error) => Err(error.into()),
     }

@@ -53,8 +53,8 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let card = own_card(&web, &signed_in, &card).await?;
     let done = match query.done.as_str() {
-        "created" => "Your PIN is set. An e-mail about it is on its way.",
-        "changed" => "Your new PIN is set. An e-mail about it is on its way.",
+        "created" => "Your PIN is set. An email about it is on its way.",
+        "changed" => "Your new PIN is set. An email about it is on its way.",
         "unlocked" => "Your PIN is unlocked.",
         "activated" => "Your card is active.",
         _ => "",

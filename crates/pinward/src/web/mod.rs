@@ -116,10 +116,7 @@ pub(crate) fn router(state: WebState) -> Router {
             REQUEST_TIMEOUT,
         ))
         .layer(DefaultBodyLimit::max(BODY_LEN_MAX_BYTES))
-        .layer(middleware::map_response_with_state(
-            web.clone(),
-            page::dress_errors,
-        ))
+        .layer(middleware::from_fn_with_state(web.clone(), page::dress_errors))
         .layer(middleware::map_response_with_state(web.clone(), headers::secure))
         .with_state(web)
 }

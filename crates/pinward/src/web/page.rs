@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    extract::State,
-    http::{StatusCode, header},
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
     response::{Html, IntoResponse, Response},
 };
 use cards::{Advice, AdviceCode, CardRef, CardStatus, PlaceState, Timestamp};
@@ -17,7 +18,7 @@ use store::CardRecord;
 
 use super::{
     Web,
-    session::SignedIn,
+    session::{self, SignedIn},
     told::{PageError, Told},
 };
 
@@ -161,6 +162,7 @@ pub(super) struct CardView {
     pub(super) issuer: String,
     pub(super) name: String,
     pub(super) supplementary: bool,
+    pub(super) pan_len_digits: u8,
     pub(super) pin_len_digits: u8,
     /// One of a few designs, by programme.
     pub(super) art: usize,
@@ -199,11 +201,30 @@ impl CardView {
             issuer: web.settings.issuer_name.clone(),
             name: signed_in.cardmember.name.clone(),
             supplementary: matches!(record.role, cards::CardRole::Supplementary),
+            pan_len_digits: programme.pan_len_digits,
             pin_len_digits: programme.pin_len_digits,
             art,
             advice: report.advice,
             report,
         }
+    }
+
+    /// The number as it is embossed, dots but for the last four: in fours, or 4, 6 and 5 where it has 15 digits.
+    pub(super) fn masked(&self) -> String {
+        let dots = usize::from(self.pan_len_digits).saturating_sub(self.last_four.len());
+        let digits = format!("{}{}", "•".repeat(dots), self.last_four);
+        let ends_group = |at: usize| match self.pan_len_digits {
+            15 => at == 4 || at == 10,
+            _ => at > 0 && at.is_multiple_of(4),
+        };
+        let mut masked = String::new();
+        for (at, digit) in digits.chars().enumerate() {
+            if ends_group(at) {
+                masked.push('\u{a0}');
+            }
+            masked.push(digit);
+        }
+        masked
     }
 
     pub(super) fn status_label(&self) -> &'static str {
@@ -357,29 +378,66 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> Response {
 struct ErrorPage {
     chrome: Chrome,
     told: Told,
+    /// The ways on, the best first.
+    ways: Vec<Way>,
+}
+
+/// A link as a button.
+struct Way {
+    address: String,
+    label: &'static str,
+}
+
+impl Way {
+    fn to(place: Place, reference: &str) -> Self {
+        Self {
+            address: place.address(reference),
+            label: place.label(),
+        }
+    }
 }
 
 /// Draws the page of an answer that was told without one: ours, the router's and the layers'.
-pub(super) async fn dress_errors(State(web): State<Arc<Web>>, mut response: Response) -> Response {
+pub(super) async fn dress_errors(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let headers = request.headers().clone();
+    let mut response = next.run(request).await;
     let status = response.status();
-    let told = response.extensions_mut().remove::<Told>();
-    let is_bare = status.is_client_error() || status.is_server_error();
-    let is_bare = is_bare && !response.headers().contains_key(header::CONTENT_TYPE);
-    match told {
-        Some(told) => html(
-            status,
-            &ErrorPage {
-                chrome: Chrome::outside(&web),
-                told,
-            },
-        ),
-        None if is_bare => html(
-            status,
-            &ErrorPage {
-                chrome: Chrome::outside(&web),
-                told: Told::of_status(status),
-            },
-        ),
-        None => response,
+    let is_bare = (status.is_client_error() || status.is_server_error())
+        && !response.headers().contains_key(header::CONTENT_TYPE);
+    let told = match response.extensions_mut().remove::<Told>() {
+        Some(told) => told,
+        None if is_bare => Told::of_status(status),
+        None => return response,
+    };
+    let page = ErrorPage {
+        chrome: error_chrome(&web, status, &headers).await,
+        ways: ways_on(&path, &told),
+        told,
+    };
+    html(status, &page)
+}
+
+/// Who is signed in stays in their own frame, unless the fault is ours: then nothing more is asked of the store.
+async fn error_chrome(web: &Web, status: StatusCode, headers: &HeaderMap) -> Chrome {
+    let signed_in = match status.is_client_error() {
+        true => session::find(web, headers).await.ok().flatten(),
+        false => None,
+    };
+    match signed_in {
+        Some(signed_in) => Chrome::inside(web, &signed_in, None, Place::Outside),
+        None => Chrome::outside(web),
+    }
+}
+
+fn ways_on(path: &str, told: &Told) -> Vec<Way> {
+    let card = path
+        .strip_prefix("/cards/")
+        .filter(|_| told.is_about_own_card())
+        .and_then(|rest| rest.split('/').next());
+    match card {
+        Some(reference) => vec![Way::to(Place::Manage, reference), Way::to(Place::Cards, "")],
+        None if path == "/sign-in" => vec![Way::to(Place::Outside, "")],
+        None => vec![Way::to(Place::Cards, "")],
     }
 }

@@ -194,10 +194,7 @@ pub(super) async fn grant(
             let next = Redirect::to(&target(&card, form.operation, form.version));
             return Ok((session::set_cookie(&web, token), next).into_response());
         }
-        SignInCharge::Charged => {
-            "That isn't your password. Type it again. After five wrong tries there is a pause of 15 minutes."
-                .to_owned()
-        }
+        SignInCharge::Charged => "That isn't your password. Type it again.".to_owned(),
     };
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     Ok(show(

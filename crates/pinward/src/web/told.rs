@@ -92,6 +92,17 @@ impl Told {
         )
     }
 
+    /// Whether it was told of a card that the cardmember has.
+    pub(super) fn is_about_own_card(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::CONFLICT
+                | StatusCode::LOCKED
+                | StatusCode::FORBIDDEN
+                | StatusCode::INTERNAL_SERVER_ERROR
+        )
+    }
+
     /// A plain answer for an error that came without words (a layer's, or the router's).
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status {

@@ -190,6 +190,7 @@ fn router(sandbox: Arc<Sandbox>) -> Router {
         .route("/api/online", post(acts::buy_online))
         .route("/bench", get(bench::bench))
         .route("/api/bench/{card}/{story}", post(bench::play))
+        .fallback(pages::no_such_page)
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(door::guard))
         .with_state(sandbox)

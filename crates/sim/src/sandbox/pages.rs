@@ -61,6 +61,15 @@ struct MissingPage {
     advice: &'static str,
 }
 
+/// An address that leads nowhere.
+pub(super) async fn no_such_page() -> Response {
+    missing(
+        StatusCode::NOT_FOUND,
+        "There is no such page.",
+        "The links above lead to all that is here.",
+    )
+}
+
 /// A page that says what isn't there.
 pub(super) fn missing(status: StatusCode, headline: &'static str, advice: &'static str) -> Response {
     page(
