@@ -191,6 +191,7 @@ impl Desk {
 }
 
 async fn store_with_a_card(path: &Path) -> SqliteStore {
+    crate::logging::guard::install();
     let store = SqliteStore::open(path).unwrap();
     let ada = NewCardmember {
         reference: "LB-1".into(),

@@ -17,7 +17,7 @@ use std::{
         Arc,
         mpsc::{self, Receiver},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -357,6 +357,8 @@ fn start_desk(data: &Path, links_listening: usize) -> (Process, SocketAddr, Hash
 pub(crate) struct Process {
     child: Child,
     lines: Receiver<String>,
+    /// Writes the log; gives the lines of it that hold a full PAN.
+    follower: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Process {
@@ -370,8 +372,12 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = follow(child.stderr.take().unwrap(), File::create(log).unwrap());
-        Self { child, lines }
+        let (lines, follower) = follow(child.stderr.take().unwrap(), File::create(log).unwrap());
+        Self {
+            child,
+            lines,
+            follower: Some(follower),
+        }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -420,6 +426,10 @@ impl Drop for Process {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let leaks = self.follower.take().map(JoinHandle::join);
+        if !thread::panicking() {
+            assert_eq!(leaks.unwrap().unwrap(), [""; 0], "full PANs in the log");
+        }
     }
 }
 
@@ -449,16 +459,28 @@ fn start_desk(data: &Path, listening: usize) -> (Process, SocketAddr, HashMap<St
     (desk, web.unwrap(), links)
 }
 
-fn follow(log: ChildStderr, mut file: File) -> Receiver<String> {
+fn follow(log: ChildStderr, mut file: File) -> (Receiver<String>, JoinHandle<Vec<String>>) {
     let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
+    let follower = thread::spawn(move || {
+        let mut leaks = Vec::new();
         for line in BufReader::new(log).lines().map_while(Result::ok) {
             writeln!(file, "{line}").unwrap();
+            if holds_a_pan(&line) {
+                leaks.push(line.clone());
+            }
             // Nobody waits for lines any more when the installation is dropped.
             let _ = sender.send(line);
         }
+        leaks
     });
-    lines
+    (lines, follower)
+}
+
+/// Whether a run of digits can be the number of one of the tests' cards, which begin with 4 or 9999.
+pub(crate) fn holds_a_pan(line: &str) -> bool {
+    line.split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|run| run.starts_with('4') || run.starts_with("9999"))
+        .any(|run| run.len() >= 13 && Pan::parse(run).is_ok())
 }
 
 fn configuration(wishes: &Wishes<'_>) -> String {

@@ -66,6 +66,7 @@ impl Answer {
 
 impl Portal {
     async fn open() -> Self {
+        crate::logging::guard::install();
         let directory = tempfile::tempdir().unwrap();
         let hsm = Arc::new(SoftwareHsm::open(directory.path().join("hsm")).unwrap());
         hsm.provision(NOW).unwrap();
