@@ -112,6 +112,17 @@ pub enum Directory {
     Ppse,
 }
 
+impl Directory {
+    /// What it is selected by.
+    #[must_use]
+    pub fn name(self) -> &'static [u8] {
+        match self {
+            Self::Pse => b"1PAY.SYS.DDF01",
+            Self::Ppse => b"2PAY.SYS.DDF01",
+        }
+    }
+}
+
 /// The command that brings issuer authentication data to the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -19,10 +19,6 @@ use super::chip::Interface;
 use super::perso::Perso;
 use super::profile::{AuthenticationBy, Directory};
 
-/// Names of the directories: for contacts (EMV Book 1 12.2.2) and for taps (EMV Contactless Book B 3.3).
-pub const NAME_PSE: &[u8] = b"1PAY.SYS.DDF01";
-pub const NAME_PPSE: &[u8] = b"2PAY.SYS.DDF01";
-
 /// File of the contacts' directory.
 const SFI_DIRECTORY: u8 = 1;
 
@@ -119,17 +115,6 @@ fn put_entry(perso: &Perso, out: &mut Vec<u8>) {
         put(entry, TAG_50_APPLICATION_LABEL, perso.label.as_bytes());
         put(entry, TAG_87_APPLICATION_PRIORITY, &[1]);
     });
-}
-
-impl Directory {
-    /// What it is selected by.
-    #[must_use]
-    pub fn name(self) -> &'static [u8] {
-        match self {
-            Self::Pse => NAME_PSE,
-            Self::Ppse => NAME_PPSE,
-        }
-    }
 }
 
 /// Answer to SELECT of the application.

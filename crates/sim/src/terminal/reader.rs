@@ -33,7 +33,7 @@ const SFI_EMV_MAX: u8 = 10;
 /// A card with power.
 pub(super) struct CardReader<'c> {
     card: &'c mut dyn Card,
-    interface: Interface,
+    pub(super) interface: Interface,
     pub(super) trace: Trace,
 }
 
@@ -65,10 +65,6 @@ impl<'c> CardReader<'c> {
             interface,
             trace: Trace::default(),
         }
-    }
-
-    pub(super) fn interface(&self) -> Interface {
-        self.interface
     }
 
     /// Orders a cut of the card's power.

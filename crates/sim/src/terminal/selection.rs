@@ -11,7 +11,7 @@ use super::journey::{Party, Trouble};
 use super::profile::{Application, TerminalProfile};
 use super::reader::CardReader;
 use crate::card::chip::Interface;
-use crate::card::records::{NAME_PPSE, NAME_PSE};
+use crate::card::profile::Directory;
 
 /// P2 of SELECT for the next application whose name begins so.
 const P2_02_NEXT: u8 = 0x02;
@@ -35,7 +35,7 @@ impl CardReader<'_> {
     /// Selects the application that card and terminal both have, of several the one that the card prefers. Gives the card's
     /// answer.
     pub(super) fn select_application(&mut self, profile: &TerminalProfile) -> Result<Vec<u8>, Trouble> {
-        let mut candidates = match self.interface() {
+        let mut candidates = match self.interface {
             Interface::Contact => self.at_contacts(&profile.applications)?,
             Interface::Contactless => self.listed_in_ppse()?,
         };
@@ -60,7 +60,7 @@ impl CardReader<'_> {
 
     /// What the directory lists; where there is none or nothing in it, what answers to the terminal's names.
     fn at_contacts(&mut self, known: &[Application]) -> Result<Vec<Candidate>, Trouble> {
-        let (directory, status) = self.send(&Command::select(NAME_PSE))?;
+        let (directory, status) = self.send(&Command::select(Directory::Pse.name()))?;
         if status == SW_6A81_NOT_SUPPORTED {
             return Ok(Vec::new());
         }
@@ -86,7 +86,7 @@ impl CardReader<'_> {
     }
 
     fn listed_in_ppse(&mut self) -> Result<Vec<Candidate>, Trouble> {
-        match self.send(&Command::select(NAME_PPSE))? {
+        match self.send(&Command::select(Directory::Ppse.name()))? {
             (directory, SW_9000_OK) => entries(&directory),
             _ => Ok(Vec::new()),
         }

@@ -133,15 +133,10 @@ impl Card {
         list.fill(value_of)
     }
 
-    pub(crate) fn generate_ac(
-        &self,
-        chip: &mut Chip,
-        kind: CryptogramKind,
-        values: &[u8],
-    ) -> Option<Vec<u8>> {
+    pub(crate) fn generate_ac(&self, chip: &mut Chip, kind: CryptogramKind, values: &[u8]) -> Vec<u8> {
         let (answer, status) = send(chip, &Command::generate_ac(kind, values).to_bytes().unwrap());
         assert_eq!(status, OK, "{:?}", self.scheme);
-        Some(answer)
+        answer
     }
 
     /// The first cryptogram of a transaction under way; asserts that it is right.
@@ -155,7 +150,7 @@ impl Card {
     /// The same by an issuer that has these keys of the transaction.
     pub(crate) fn arqc_of(&self, chip: &mut Chip, interface: Interface, session: AcSession) -> Arqc {
         let values = self.values(&self.profile.cdol1, &[]);
-        let answer = self.generate_ac(chip, CryptogramKind::Arqc, &values).unwrap();
+        let answer = self.generate_ac(chip, CryptogramKind::Arqc, &values);
         let value = |tag| tlv::find(&answer, tag).unwrap().unwrap();
         assert_eq!(value(TAG_9F27_CID), [0x80]);
         let atc = u16::from_be_bytes(value(TAG_9F36_ATC).try_into().unwrap());
@@ -232,7 +227,7 @@ impl Card {
             more.push((TAG_91_ISSUER_AUTHENTICATION_DATA, tag_91.to_vec()));
         }
         let values = self.values(&self.profile.cdol2, &more);
-        let answer = self.generate_ac(chip, CryptogramKind::Tc, &values).unwrap();
+        let answer = self.generate_ac(chip, CryptogramKind::Tc, &values);
         let value = |tag| tlv::find(&answer, tag).unwrap().unwrap();
         let kind = CryptogramKind::from_cid(value(TAG_9F27_CID)[0]).unwrap();
         let report = ChipReport::read(self.profile.layout, value(TAG_9F10_IAD)).unwrap();

@@ -72,7 +72,7 @@ impl Published {
     fn first_ac(card: &Card, chip: &mut Chip, interface: Interface) -> (Vec<u8>, Vec<u8>) {
         begin(chip, interface);
         let values = card.values(&card.profile.cdol1, &[]);
-        let answer = card.generate_ac(chip, CryptogramKind::Arqc, &values).unwrap();
+        let answer = card.generate_ac(chip, CryptogramKind::Arqc, &values);
         let value = |tag| tlv::find(&answer, tag).unwrap().unwrap().to_vec();
         (value(TAG_9F26_APPLICATION_CRYPTOGRAM), value(TAG_9F10_IAD))
     }
