@@ -20,12 +20,7 @@ async function take() {
   const card = CARDS.adaCredit;
   const old = await issuer.letter(card);
   const sandbox = await issuer.wallet(await issuer.page({ width: 1280, height: 960 }), card);
-  const portal = await issuer.signedIn("ada", { width: 360, height: 1240 });
-  await issuer.changePin(portal, card, old, otherPin(old));
-  await issuer.openPin(portal, card);
-  await headline(portal, "Your new PIN is set. Your card's chip still has the previous one.");
-  await portal.screenshot({ path: `${FOLDER}portal-phone.png` });
-
+  await issuer.changePin(await issuer.signedIn("ada"), card, old, otherPin(old));
   await headline(sandbox, "Your new PIN is set. Your card's chip still has the previous one.");
   await sandbox.getByTestId("tour-close").click();
   await insertInShop(sandbox, old);
