@@ -1,4 +1,6 @@
 //! `pinward report dual-run`: counts the journal's comparisons with an existing PIN verifier.
+//!
+//! The journal goes by page by page. What stays in memory is the cards of each kind of difference, 8 bytes each.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +9,7 @@ use std::io::{self, Write};
 use cards::{CardRef, Timestamp};
 use clap::Args;
 use issuer::dual_run::AUDIT_KIND;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use store::{AuditRecord, Store, StoreFault};
 
 use super::super::place::Place;
@@ -52,7 +54,12 @@ struct Difference {
     theirs: String,
     requests: u64,
     /// References of the cards concerned.
-    cards: Vec<String>,
+    #[serde(serialize_with = "references")]
+    cards: BTreeSet<CardRef>,
+}
+
+fn references<S: Serializer>(cards: &BTreeSet<CardRef>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(cards.iter().map(CardRef::to_string))
 }
 
 /// The detail of a `dual_run` record.
@@ -107,7 +114,7 @@ async fn count(store: &dyn Store, since: Timestamp) -> Result<Report, StoreFault
             ours,
             theirs,
             requests,
-            cards: cards.iter().map(CardRef::to_string).collect(),
+            cards,
         })
         .collect();
     report
@@ -136,12 +143,8 @@ fn tell(report: &Report, days: u16, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "Judged by one alone: {}.", report.not_compared)?;
     }
     for difference in &report.differences {
-        let shown: Vec<&str> = difference
-            .cards
-            .iter()
-            .take(CARDS_SHOWN)
-            .map(String::as_str)
-            .collect();
+        let cards = difference.cards.iter().take(CARDS_SHOWN);
+        let shown: Vec<String> = cards.map(CardRef::to_string).collect();
         let more = difference.cards.len().saturating_sub(CARDS_SHOWN);
         let more = if more > 0 {
             format!(" and {more} more")
@@ -158,4 +161,49 @@ fn tell(report: &Report, days: u16, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use issuer::dual_run::Verdict;
+    use store::{AuditEvent, SqliteStore};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn comparison(card: u64, ours: Verdict, at: Timestamp) -> AuditEvent {
+        let agree = ours == Verdict::Match;
+        AuditEvent {
+            at,
+            kind: AUDIT_KIND,
+            card: Some(CardRef(card)),
+            actor: "link:acquirer-1".to_owned(),
+            detail: format!(r#"{{"agree":{agree},"ours":"{}","theirs":"match"}}"#, ours.name()),
+        }
+    }
+
+    #[tokio::test]
+    async fn comparisons_of_the_days_wanted_are_counted_over_all_pages_of_the_journal() {
+        let directory = TempDir::new().unwrap();
+        let store = SqliteStore::open(directory.path().join("pinward.sqlite")).unwrap();
+        let pages = 3 * u64::from(PAGE_LEN);
+        let long_ago = NOW.plus_ms(-31 * MS_PER_DAY);
+        let events = (0..pages).map(|number| match number % 3 {
+            0 => comparison(number, Verdict::Match, NOW),
+            1 => comparison(number % 10, Verdict::NoMatch, NOW),
+            _ => comparison(number, Verdict::NoMatch, long_ago),
+        });
+        store.append_audit(events.collect()).await.unwrap();
+        let report = count(&store, NOW.plus_ms(-30 * MS_PER_DAY)).await.unwrap();
+        assert_eq!((report.agreed, report.differed), (pages / 3, pages / 3));
+        assert_eq!(report.differences.len(), 1);
+        assert_eq!(report.differences[0].cards.len(), 10);
+
+        let mut json = Vec::new();
+        super::super::json(&report, &mut json).unwrap();
+        let json = String::from_utf8(json).unwrap();
+        assert!(json.contains(r#""0000000000000009""#) && json.ends_with("}\n"));
+    }
 }

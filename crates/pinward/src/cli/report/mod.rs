@@ -3,7 +3,7 @@
 mod chips;
 mod dual_run;
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use clap::Subcommand;
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReportCommand {
-    /// Cards whose chip isn't known to have the host's PIN
+    /// Cards whose chip isn't known to have the host's PIN, or that need attention
     Chips(chips::Arguments),
     /// How an existing PIN verifier and Pinward judged the same PINs
     DualRun(dual_run::Arguments),
@@ -25,9 +25,8 @@ pub(crate) async fn run(command: ReportCommand, out: &mut dyn Write) -> Result<(
 }
 
 fn json(report: &impl serde::Serialize, out: &mut dyn Write) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(report).map_err(|error| Failure::Fault(error.to_string()))?;
-    writeln!(out, "{text}")?;
-    Ok(())
+    serde_json::to_writer_pretty(&mut *out, report).map_err(io::Error::from)?;
+    Ok(writeln!(out)?)
 }
 
 fn days(count: i64) -> String {
