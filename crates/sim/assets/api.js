@@ -15,7 +15,8 @@
  *
  * @typedef {"card" | "terminal" | "host"} Party
  * @typedef {{from: Party, to: Party, title: string, lines: [string, string][]}} TraceStep
- * @typedef {{approved: boolean, response_code: string | null, host_unreachable: boolean, script: string | null,
+ * @typedef {{approved: boolean, response_code: string | null, host_unreachable: boolean,
+ *   reversal: {sent: number, answered: boolean} | null, script: string | null, trouble: string | null,
  *   pin_tries_left: number | null, display: string[], receipt: string[]}} Outcome
  * @typedef {{outcome: Outcome, trace: TraceStep[]}} Journey
  *

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`perso`] | what the bureau wrote into the card, once |
-//! | [`profile`] | what a card of each scheme is like |
+//! | [`profile`] | what a card of each scheme is like: a file |
 //! | [`state`] | what the card itself remembers, written before each answer leaves |
 //! | [`chip`] | the commands |
 //! | `report` | what the card says it did, in each layout of tag 9F10 |
