@@ -51,6 +51,9 @@ struct Waiting<'a> {
 /// Fails as a whole only where the HSM or the store doesn't answer, or not item by item: then nothing was told and, unless
 /// the fault came at the commit itself, nothing charged. A card whose record is damaged, or a missing key, costs only its
 /// own requests their answer; a script or issuer authentication data that the HSM doesn't make, none.
+///
+/// A request for a card that isn't ours is on record only once the caller has put
+/// [`AuthorisationRequest::of_unknown_card`] there: anybody can send those, and the caller knows how many are enough.
 pub async fn authorise(
     desk: &Desk,
     requests: &[AuthorisationRequest],
@@ -113,7 +116,7 @@ async fn open_cards<'a>(
                 card,
             }),
             Some(Err(fault)) => answers.give_up(request, key.row, index, &fault),
-            None => answers.turn_away(request, None, index, Decision::UnknownCard),
+            None => answers.put(index, AuthorisationAnswer::declined(Decision::UnknownCard)),
         }
     }
     Ok(cases)

@@ -310,6 +310,7 @@ async fn serve_links(
     for (link, way) in links {
         host::recall_owed(&link).await?;
         tokio::spawn(host::keep_upstream(link.clone()));
+        tokio::spawn(host::tell_left_out(link.clone()));
         match way {
             Way::Listen(listener, admission) => {
                 let door = Door::new(listener, &link.name)?;
@@ -348,6 +349,7 @@ fn host_link(
     };
     Ok(HostLink {
         name: config.name.as_str().into(),
+        network: config.network.as_deref().unwrap_or(&config.name).into(),
         framing: config.framing,
         zone_key: config.zone_key.clone(),
         pin_format: config.pin_format,

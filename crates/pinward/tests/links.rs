@@ -17,7 +17,7 @@ use hsm::{KeyAdmin, KeyName, KeyPurpose, MessageToMac, MessageWithMac, PaymentHs
 use iso8583::build::MessageBuilder;
 use iso8583::dialect::{Dialect, NetworkAct};
 use iso8583::framing::{FrameReader, Framing};
-use iso8583::mti::{MTI_0100_AUTHORISATION_REQUEST, MTI_0800_NETWORK_REQUEST};
+use iso8583::mti::{MTI_0100_AUTHORISATION_REQUEST, MTI_0400_REVERSAL_REQUEST, MTI_0800_NETWORK_REQUEST};
 use paycrypto::account::AccountDigits;
 use paycrypto::aes_key::AesKey;
 use paycrypto::pin::Pin;
@@ -448,6 +448,97 @@ async fn without_macs_a_sign_off_is_of_its_own_connection_only() {
     assert_eq!(code(&inquiry(&installation, &dialect, 3)).await, "00");
     assert_eq!(installation.journal("connection_signed_off").await.len(), 1);
     assert_eq!(installation.journal("connection_signed_on").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reversal_finds_its_original_on_any_connection_of_its_network_and_on_no_other_link() {
+    let links = [
+        link("same", "ascii-1987", "network = \"acquirer-1\""),
+        link("other", "ascii-1987", ""),
+    ];
+    let installation = start(&links.concat()).await;
+    let (dialect, home) = (ascii(), &installation.acquirer);
+    // Each exchange has a connection of its own.
+    for (trace, from, found) in [(1, "acquirer-1", true), (2, "same", true), (3, "other", false)] {
+        let request = inquiry(&installation, &dialect, trace);
+        let answer = home.exchange(&request).await.unwrap();
+        assert_eq!(answer.response_code().as_deref(), Some("00"));
+        let reversal = home.reversal(&request, MTI_0400_REVERSAL_REQUEST, None);
+        let elsewhere = installation.acquirer_at(from, "ascii-1987");
+        let answer = elsewhere.exchange(&reversal).await.unwrap();
+        assert_eq!(answer.response_code().as_deref(), Some("00"), "{from}");
+        let lines = installation.journal("reversal").await;
+        assert_eq!(lines.last().unwrap()["original_found"], found, "{from}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_strangers_messages_does_not_fill_the_journal_and_is_counted_there() {
+    let installation = start("").await;
+    let dialect = ascii();
+    let stranger = |trace| {
+        let mut message = inquiry(&installation, &dialect, trace);
+        match trace % 2 {
+            0 => message.put(2, *b"4111111111111111"),
+            _ => message.put(3, *b"220000"),
+        }
+        message.to_frame(&dialect).unwrap()
+    };
+    let mut peer = TcpStream::connect(installation.host).await.unwrap();
+    let flood = 1_500_u32;
+    let mut out = Vec::new();
+    for trace in 0..flood {
+        Framing::Binary2
+            .append(&mut out, |out| out.extend_from_slice(&stranger(trace)))
+            .unwrap();
+    }
+    let (mut read, mut write) = peer.split();
+    let reading = async {
+        let mut reader = FrameReader::new(Framing::Binary2);
+        let mut received = vec![0; 64 * 1024];
+        let mut answers = 0;
+        while answers < flood {
+            let len = read.read(&mut received).await.unwrap();
+            assert_ne!(len, 0);
+            reader.push(&received[..len]);
+            while reader.next_frame().unwrap().is_some() {
+                answers += 1;
+            }
+        }
+    };
+    let flooding = async { tokio::join!(reading, async { write.write_all(&out).await.unwrap() }) };
+    tokio::time::timeout(Duration::from_secs(50), flooding)
+        .await
+        .expect("all are answered");
+    let honest = installation
+        .acquirer
+        .exchange(&inquiry(&installation, &dialect, flood))
+        .await;
+    assert_eq!(honest.unwrap().response_code().as_deref(), Some("00"));
+
+    // The next line that there is room for tells of those left out.
+    let (mut sent, mut left_out) = (flood, 0);
+    let until = tokio::time::Instant::now() + Duration::from_secs(30);
+    while left_out == 0 && tokio::time::Instant::now() < until {
+        sent += 1;
+        exchange(installation.host, Framing::Binary2, &stranger(sent))
+            .await
+            .unwrap();
+        let told = installation.journal("lines_left_out").await;
+        left_out = told.iter().map(|line| line["lines"].as_u64().unwrap()).sum();
+    }
+    let refused = installation.journal("message_refused").await.len();
+    let decided = installation.journal("authorisation").await;
+    let unknown = decided
+        .iter()
+        .filter(|line| line["decision"] == "UnknownCard")
+        .count();
+    assert!(
+        decided.iter().any(|line| line["decision"] == "Approved"),
+        "no honest line is left out"
+    );
+    assert!(refused + unknown < 1_100, "{refused} and {unknown}");
+    assert!(left_out > 400, "{left_out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

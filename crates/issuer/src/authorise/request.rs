@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use cards::{Expiry, FraudSignal, Pan, Psn};
+use cards::{Expiry, FraudSignal, Pan, Psn, Timestamp};
 use hsm::{PinVerdict, ZonePin};
 use serde::{Deserialize, Serialize};
-use store::MessageRecord;
+use store::{AuditEvent, MessageRecord};
+
+use super::record;
 
 /// What tells one network message from another, and a repeat from a forgery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,12 @@ impl AuthorisationRequest {
             Authority::Elsewhere => self.transaction.is_pin_service(),
             Authority::Compared => false,
         }
+    }
+
+    /// The line in the journal where the card isn't ours.
+    #[must_use]
+    pub fn of_unknown_card(&self, now: Timestamp) -> AuditEvent {
+        record::turned_away(self, None, Decision::UnknownCard, now)
     }
 
     /// Whether an answer of ours may reach the chip.

@@ -305,10 +305,15 @@ impl Bank {
         }
     }
 
-    /// Decides one request now.
+    /// Decides one request now; one for an unknown card is put on record, as a link does it.
     pub(crate) async fn decide(&self, request: &AuthorisationRequest) -> AuthorisationAnswer {
         let requests = std::slice::from_ref(request);
-        authorise(&self.desk, requests, NOW).await.unwrap().remove(0)
+        let answer = authorise(&self.desk, requests, NOW).await.unwrap().remove(0);
+        if answer.decision == issuer::authorise::Decision::UnknownCard {
+            let line = request.of_unknown_card(NOW);
+            self.desk.store.append_audit(vec![line]).await.unwrap();
+        }
+        answer
     }
 
     /// A change of PIN in the portal.

@@ -41,6 +41,9 @@ pub(crate) struct HostConfig {
 pub(crate) struct LinkConfig {
     /// Names the link in logs and audit records. Required, unique.
     pub(crate) name: String,
+    /// Name of the network, the same for links over which one network sends: a message, its repeat and its reversal are known
+    /// to each other within a network only. Default: the link's name.
+    pub(crate) network: Option<String>,
     /// Address and port where the network connects to. This or `connect` is required.
     pub(crate) listen: Option<SocketAddr>,
     /// Connections that one address may have at a time, 1 to 8,192. Default: a quarter of what the link can have, at most 256.

@@ -145,8 +145,8 @@ impl Batch<'_> {
         let Some(refused) = checked.into_iter().flatten().next() else {
             return dial::hear_sign_on(self.link, answer);
         };
-        self.journal
-            .push(refused.on_record(answer, self.link, (self.link.clock)()));
+        let line = refused.on_record(answer, self.link, (self.link.clock)());
+        self.link.state.strangers.write(line, &mut self.journal);
         self.record(&[], &[]).await;
         Some(CloseReason::SignOnRefused)
     }
@@ -174,9 +174,16 @@ impl Batch<'_> {
         let mut builder = MessageBuilder::new(&self.link.dialect, MTI_0800_NETWORK_REQUEST);
         for (message, decided) in messages.iter().zip(decided) {
             let decided = match decided {
-                Decided::Refused(_) | Decided::KeyChanged(_) | Decided::Done if !recorded => {
-                    Decided::Fault(RESPONSE_96_SYSTEM_MALFUNCTION)
-                }
+                Decided::Refused(_)
+                | Decided::KeyChanged(_)
+                | Decided::Done
+                | Decided::Authorisation(
+                    AuthorisationAnswer {
+                        decision: Decision::UnknownCard,
+                        ..
+                    },
+                    _,
+                ) if !recorded => Decided::Fault(RESPONSE_96_SYSTEM_MALFUNCTION),
                 decided => decided,
             };
             self.write_answer(&mut builder, message, decided);
@@ -242,11 +249,11 @@ impl Batch<'_> {
                     decided.push(Decided::Fault(RESPONSE_96_SYSTEM_MALFUNCTION));
                 }
                 Asked::Reversal(reversal) => {
-                    finish_run(&mut run, &mut places, &mut decided, self.link).await;
+                    finish_run(&mut run, &mut places, &mut decided, self.link, &mut self.journal).await;
                     decided.push(take_back(&reversal, self.link).await);
                 }
                 Asked::KeyChange(change) => {
-                    finish_run(&mut run, &mut places, &mut decided, self.link).await;
+                    finish_run(&mut run, &mut places, &mut decided, self.link, &mut self.journal).await;
                     decided.push(self.change_key(change).await);
                 }
                 Asked::Done => decided.push(Decided::Done),
@@ -254,7 +261,7 @@ impl Batch<'_> {
                 Asked::Refused(refused) => decided.push(Decided::Refused(refused)),
             }
         }
-        finish_run(&mut run, &mut places, &mut decided, self.link).await;
+        finish_run(&mut run, &mut places, &mut decided, self.link, &mut self.journal).await;
         decided
     }
 
@@ -273,19 +280,12 @@ impl Batch<'_> {
     /// Puts refusals and network management on record. Whether that is durable.
     async fn record(&mut self, messages: &[Message<'_>], decided: &[Decided]) -> bool {
         let now = (self.link.clock)();
-        let refusals = messages
-            .iter()
-            .zip(decided)
-            .filter_map(|(message, decided)| match decided {
-                Decided::Refused(refused) => Some(refused.on_record(message, self.link, now)),
-                Decided::Authorisation(..)
-                | Decided::Reversal(_)
-                | Decided::KeyChanged(_)
-                | Decided::Done
-                | Decided::NotJudged
-                | Decided::Fault(_) => None,
-            });
-        self.journal.extend(refusals);
+        let strangers = &self.link.state.strangers;
+        for (message, decided) in messages.iter().zip(decided) {
+            if let Decided::Refused(refused) = decided {
+                strangers.write(refused.on_record(message, self.link, now), &mut self.journal);
+            }
+        }
         if self.journal.is_empty() {
             return true;
         }
@@ -377,6 +377,7 @@ async fn finish_run(
     places: &mut Vec<usize>,
     decided: &mut [Decided],
     link: &HostLink,
+    journal: &mut Vec<AuditEvent>,
 ) {
     if run.is_empty() {
         return;
@@ -386,9 +387,13 @@ async fn finish_run(
             .get_mut(place)
             .expect("places were handed out in this batch") = what;
     };
-    match authorise(&link.desk, run, (link.clock)()).await {
+    let now = (link.clock)();
+    match authorise(&link.desk, run, now).await {
         Ok(answers) => {
             for ((place, request), answer) in places.iter().zip(run.iter()).zip(answers) {
+                if answer.decision == Decision::UnknownCard {
+                    link.state.strangers.write(request.of_unknown_card(now), journal);
+                }
                 put(
                     *place,
                     Decided::Authorisation(answer, !request.transaction.is_pin_service()),

@@ -1,31 +1,28 @@
 //! What tells one ISO 8583 message from another (invariant I4).
 //!
-//! Identity: transmission time (DE7; in 1993 local time, DE12), trace number (DE11), then a hash over acquirer (DE32), both
+//! Identity: within a network (a link, or links that say that they are of one), transmission time (DE7; in 1993 local time, DE12), trace number (DE11), then a hash over acquirer (DE32), both
 //! and message class: just what a reversal repeats of its original. An advice has its function hashed too, as it may
 //! share all of that with the request that it completes. Time and trace come first because both count up, so that rows
 //! arrive nearly in key order; scattered over the pages of their second, each would have a page written for itself.
 //! Content: a hash over the fields that a repeat must repeat.
 
-use iso8583::dialect::Dialect;
 use iso8583::message::Message;
 use iso8583::mti::{Class, Function};
 use iso8583::original_data::OriginalData;
 use issuer::authorise::MessageIdentity;
 use sha2::{Digest, Sha256};
 
+use super::HostLink;
+
 const CONTENT_FIELDS: [u8; 18] = [2, 3, 4, 7, 11, 14, 22, 23, 32, 35, 37, 41, 42, 49, 52, 55, 56, 90];
 
-/// The identity of a received message, on a link whose new PIN blocks are in `new_pin_field`; `None` when DE7 (1993: DE12)
+/// The identity of a message received on a link; `None` when DE7 (1993: DE12)
 /// or DE11 is missing or DE32 is too long.
-pub(super) fn identify(
-    message: &Message<'_>,
-    dialect: &Dialect,
-    new_pin_field: Option<u8>,
-) -> Option<MessageIdentity> {
-    let itself = OriginalData::of(message.mti(), dialect, |number| message.field(number))?;
+pub(super) fn identify(message: &Message<'_>, link: &HostLink) -> Option<MessageIdentity> {
+    let itself = OriginalData::of(message.mti(), &link.dialect, |number| message.field(number))?;
     Some(MessageIdentity {
-        identity: original(&itself),
-        content: content(message, new_pin_field),
+        identity: original(&itself, &link.network),
+        content: content(message, link.new_pin_field),
     })
 }
 
@@ -43,12 +40,15 @@ pub(super) fn content(message: &Message<'_>, new_pin_field: Option<u8>) -> [u8; 
     content.finalize().into()
 }
 
-/// The identity of the message that a reversal names.
-pub(super) fn original(data: &OriginalData) -> [u8; 16] {
+/// The identity of the message that a reversal names. One of another network finds nothing: a peer can't cast doubt on what
+/// isn't its own.
+pub(super) fn original(data: &OriginalData, network: &str) -> [u8; 16] {
     let [_version, class, function, _origin] = data.mti.digits();
     let is_advice = matches!(data.mti.class(), Class::Authorisation | Class::Financial)
         && data.mti.function() == Function::Advice;
     let mut hash = Sha256::new();
+    hash.update(network);
+    hash.update([0]);
     hash.update(data.acquirer);
     hash.update(data.transmitted);
     hash.update(data.trace);

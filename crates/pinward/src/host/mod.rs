@@ -12,7 +12,7 @@
 //! | `batch` | what one read brought, from messages to answers |
 //! | `request`, `identity` | a message, read as what the desk is asked |
 //! | `network` | sign-on, sign-off, echo, key change |
-//! | `answer`, `answers`, `refused` | response codes, answers, refusals on record |
+//! | `answer`, `answers`, `refused`, `strangers` | response codes, answers, refusals on record, and how many of them |
 //! | `inline` | the way to the issuer's own host |
 
 mod answer;
@@ -30,6 +30,7 @@ mod outgoing;
 mod places;
 mod refused;
 mod request;
+mod strangers;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -56,11 +57,17 @@ pub(crate) use dial::dial;
 pub(crate) use inline::{Inline, UpstreamSettings};
 use outgoing::Outgoing;
 use places::Places;
+use strangers::Strangers;
+
+/// How long the journal may be silent about lines that were left out.
+const LEFT_OUT_TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// One link: how it speaks, and the desk that decides.
 pub(crate) struct HostLink {
     /// As in the configuration, for the audit trail.
     pub(crate) name: Arc<str>,
+    /// Messages are known by their identity within this: links of one network share it.
+    pub(crate) network: Arc<str>,
     pub(crate) dialect: Dialect,
     pub(crate) framing: Framing,
     pub(crate) zone_key: KeyName,
@@ -90,6 +97,8 @@ pub(crate) struct HostLink {
 pub(crate) struct LinkState {
     /// The network has signed off: no request is served until it signs on again.
     signed_off: AtomicBool,
+    /// Lines in the journal that anybody may cause.
+    strangers: Strangers,
     /// Our own sign-on was agreed to.
     signed_on: Notify,
     /// Trace numbers of our own messages.
@@ -131,6 +140,20 @@ pub(crate) async fn recall_owed(link: &HostLink) -> Result<(), Fault> {
 /// Keeps the connections to the issuer's own host, where the link has one. Doesn't end where it has.
 pub(crate) async fn keep_upstream(link: Arc<HostLink>) {
     Inline::run(link).await;
+}
+
+/// Tells in the journal, while nothing else is written, how many lines of strangers were left out. Doesn't end.
+pub(crate) async fn tell_left_out(link: Arc<HostLink>) {
+    let actor = format!("link:{}", link.name);
+    let mut looks = tokio::time::interval(LEFT_OUT_TOLD_EVERY);
+    loop {
+        looks.tick().await;
+        if let Some(line) = link.state.strangers.left_out((link.clock)(), &actor)
+            && let Err(fault) = link.desk.store.append_audit(vec![line]).await
+        {
+            tracing::error!(%fault, link = &*link.name, "lines that were left out can't be put on record");
+        }
+    }
 }
 
 /// Who may connect to a link.

@@ -69,7 +69,11 @@ fn sign(
         (false, false) => (connection, "connection_signed_on"),
     };
     if state.swap(off, Ordering::Relaxed) != off {
-        journal.push(event(link, kind, "{}".to_owned(), now));
+        let line = event(link, kind, "{}".to_owned(), now);
+        match link.mac_key {
+            Some(_) => journal.push(line),
+            None => link.state.strangers.write(line, journal),
+        }
     }
     Management::Done
 }

@@ -95,7 +95,7 @@ pub(super) fn reversal(message: &Message<'_>, link: &HostLink) -> Result<Reversa
     });
     Ok(Reversal {
         message: identified(message, link)?,
-        original: identity::original(&original),
+        original: identity::original(&original, &link.network),
         pan: card_number(message)?.0,
         script_results,
         link: link.name.clone(),
@@ -103,7 +103,7 @@ pub(super) fn reversal(message: &Message<'_>, link: &HostLink) -> Result<Reversa
 }
 
 fn identified(message: &Message<'_>, link: &HostLink) -> Result<MessageIdentity, Refused> {
-    identity::identify(message, &link.dialect, link.new_pin_field).ok_or(Refused::FormatError { field: 11 })
+    identity::identify(message, link).ok_or(Refused::FormatError { field: 11 })
 }
 
 fn needed<'m>(message: &'m Message<'_>, field: u8) -> Result<&'m [u8], Refused> {

@@ -59,8 +59,16 @@ pub(super) async fn check(
     require_token(&web, &headers)?;
     let Json(message) = message?;
     let request = message.read()?;
-    let answers = authorise(&web.desk, &[request], web.now()).await?;
+    let (now, request) = (web.now(), [request]);
+    let answers = authorise(&web.desk, &request, now).await?;
     let answer = answers.into_iter().next().expect("one answer for one request");
+    if answer.decision == Decision::UnknownCard {
+        let lines = request
+            .iter()
+            .map(|request| request.of_unknown_card(now))
+            .collect();
+        web.desk.store.append_audit(lines).await?;
+    }
     Ok(Json(CheckAnswer::of(&answer)))
 }
 
