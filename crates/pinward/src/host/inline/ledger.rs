@@ -1,5 +1,5 @@
 //! What is owed to the upstream: durable before anybody is answered who makes it owed, sent until the upstream answers,
-//! then forgotten (ADR 0012).
+//! then forgotten (ADR 0014).
 //!
 //! An entry is written with the answers of its batch: one call of the HSM, one commit, and none where nothing is owed. Its
 //! removal may be lost in a crash; then the upstream hears a repeat.
