@@ -19,7 +19,7 @@ use store::CardRecord;
 use super::{
     Web,
     session::{self, SignedIn},
-    told::{PageError, Told},
+    told::{JsonError, PageError, Told},
 };
 
 /// Where in the portal a page is.
@@ -403,10 +403,12 @@ pub(super) async fn dress_errors(State(web): State<Arc<Web>>, request: Request, 
     let headers = request.headers().clone();
     let mut response = next.run(request).await;
     let status = response.status();
-    let is_bare = (status.is_client_error() || status.is_server_error())
-        && !response.headers().contains_key(header::CONTENT_TYPE);
+    let is_bare = (status.is_client_error() || status.is_server_error()) && !is_ours(&response);
     let told = match response.extensions_mut().remove::<Told>() {
         Some(told) => told,
+        None if is_bare && path.starts_with("/v1/") => {
+            return JsonError(Told::of_status(status)).into_response();
+        }
         None if is_bare => Told::of_status(status),
         None => return response,
     };
@@ -416,6 +418,12 @@ pub(super) async fn dress_errors(State(web): State<Arc<Web>>, request: Request, 
         told,
     };
     html(status, &page)
+}
+
+/// Whether an answer has its own words already. What the router and its extractors say is plain text, for developers.
+fn is_ours(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| !kind.as_bytes().starts_with(b"text/plain"))
 }
 
 /// Who is signed in stays in their own frame, unless the fault is ours: then nothing more is asked of the store.

@@ -117,6 +117,38 @@ async fn a_card_is_activated_with_its_own_expiry_only() {
 }
 
 #[tokio::test]
+async fn an_address_that_makes_no_sense_is_told_in_words_and_leads_back() {
+    let portal = Portal::open().await;
+    let cookie = portal.sign_in("ada").await;
+    let card = portal.locked;
+    for address in [
+        "/step-up".to_owned(),
+        format!("/step-up?card={card}&operation=nonsense"),
+        format!("/cards/{card}/pin/view?version=x"),
+        "/cards/%ff/pin".to_owned(),
+    ] {
+        let answer = portal.get(&address, &cookie).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{address}");
+        assert!(answer.body.contains(r#"data-code="bad_request""#), "{address}");
+        assert!(answer.body.contains(r#"data-test="sign-out""#), "{address}");
+    }
+    let answer = portal.get("/v1/cards/%ff/pin", "").await;
+    assert!(answer.body.starts_with(r#"{"error":{"code":"bad_request""#));
+}
+
+#[tokio::test]
+async fn a_refusal_about_a_card_leads_back_to_it() {
+    let portal = Portal::open().await;
+    let cookie = portal.sign_in("ada").await;
+    let refused = portal
+        .get(&format!("/cards/{}/pin/create", portal.locked), &cookie)
+        .await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    let way = format!(r#"href="/cards/{}/pin" data-test="way-on""#, portal.locked);
+    assert!(refused.body.contains(&way));
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_long_is_refused() {
     let portal = Portal::open().await;
     let cookie = portal.sign_in("ada").await;
