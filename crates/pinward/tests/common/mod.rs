@@ -433,32 +433,6 @@ impl Drop for Process {
     }
 }
 
-/// The desk over a data directory with so many links that listen; its addresses.
-fn start_desk(data: &Path, listening: usize) -> (Process, SocketAddr, HashMap<String, SocketAddr>) {
-    let config = data.join("pinward.toml");
-    let arguments = ["--log", "json", "serve", "--config"].map(Path::new);
-    let desk = Process::start(
-        &[&arguments[..], &[config.as_path()]].concat(),
-        &data.join("desk.log"),
-    );
-    let mut web: Option<SocketAddr> = None;
-    let mut links = HashMap::new();
-    while web.is_none() || links.len() < listening {
-        let line = desk.wait_for(r#""address":"#);
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let fields = &line["fields"];
-        let address = || fields["address"].as_str().unwrap().parse().unwrap();
-        match fields["message"].as_str().unwrap() {
-            "web" => web = Some(address()),
-            "ISO 8583 host" => {
-                links.insert(fields["link"].as_str().unwrap().to_owned(), address());
-            }
-            _ => {}
-        }
-    }
-    (desk, web.unwrap(), links)
-}
-
 fn follow(log: ChildStderr, mut file: File) -> (Receiver<String>, JoinHandle<Vec<String>>) {
     let (sender, lines) = mpsc::channel();
     let follower = thread::spawn(move || {
