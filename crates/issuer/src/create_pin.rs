@@ -51,7 +51,6 @@ pub async fn create_pin(desk: &Desk, request: CreatePin, now: Timestamp) -> Resu
         next: Some(next),
         operation_spent: Some(OPERATION),
         notices: vec![notice],
-        ..Effect::default()
     };
     desk.commit_act(&card, &request.actor, effect, audit).await
 }
