@@ -89,10 +89,16 @@ export class Issuer {
     return this.#process.output;
   }
 
+  /** Ends it. Fails where its logs hold the whole number of a card. */
   async close() {
     await this.#browser?.close();
     await this.#process.interrupt();
+    const folder = join(this.data, "log");
+    const names = await readdir(folder);
+    const logs = await Promise.all(names.map((name) => readFile(join(folder, name), "utf8")));
     await rm(this.#folder, { recursive: true });
+    const leak = [this.#process.output, ...logs].join("\n").match(/^.*\b9999\d{9,15}\b.*$/m);
+    if (leak) throw new Error(`a log holds a card's number: ${leak[0]}`);
   }
 
   /** Runs a command of the program to its end. `input` is its standard input. */
