@@ -84,6 +84,17 @@ timeout_ms = 300
         self.installation.desk.wait_for("connected to the upstream");
     }
 
+    /// `pinward report owed`, beside the running desk.
+    fn report(&self) -> serde_json::Value {
+        let reported = std::process::Command::new(env!("CARGO_BIN_EXE_pinward"))
+            .args(["report", "owed", "--json", "--data"])
+            .arg(&self.installation.data)
+            .output()
+            .unwrap();
+        assert!(reported.status.success(), "{reported:?}");
+        serde_json::from_slice(&reported.stdout).unwrap()
+    }
+
     /// What the store keeps for the link.
     async fn kept(&self) -> Vec<OwedMessage> {
         let store = SqliteStore::open(self.installation.data.join("pinward.sqlite")).unwrap();
@@ -240,6 +251,11 @@ async fn when_more_is_owed_than_may_be_requests_are_refused_at_the_door_and_an_a
     assert_eq!(world.code(&world.cash(PIN, 1)).await, "91");
     assert_eq!(world.code(&world.cash(PIN, 2)).await, "91");
     world.installation.desk.wait_for("owed_full");
+    let report = world.report();
+    assert_eq!(
+        (&report[0]["link"], &report[0]["messages"]),
+        (&LINK.into(), &2.into())
+    );
     assert_eq!(world.code(&world.cash(PIN, 3)).await, "91");
     assert_eq!(world.kept().await.len(), 2);
     let passed = world.upstream.heard();

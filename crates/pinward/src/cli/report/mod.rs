@@ -2,6 +2,7 @@
 
 mod chips;
 mod dual_run;
+mod owed;
 
 use std::io::{self, Write};
 
@@ -15,12 +16,15 @@ pub(crate) enum ReportCommand {
     Chips(chips::Arguments),
     /// How an existing PIN verifier and Pinward judged the same PINs
     DualRun(dual_run::Arguments),
+    /// What issuers' own hosts have not answered so far: reversals and advices
+    Owed(owed::Arguments),
 }
 
 pub(crate) async fn run(command: ReportCommand, out: &mut dyn Write) -> Result<(), Failure> {
     match command {
         ReportCommand::Chips(arguments) => chips::run(arguments, out).await,
         ReportCommand::DualRun(arguments) => dual_run::run(arguments, out).await,
+        ReportCommand::Owed(arguments) => owed::run(arguments, out).await,
     }
 }
 
