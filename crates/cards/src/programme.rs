@@ -59,6 +59,25 @@ impl Scheme {
         Self::Emv2000,
         Self::AmexUnverified,
     ];
+
+    /// Its name in settings and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VisaCvn10 => "visa-cvn10",
+            Self::VisaCvn18 => "visa-cvn18",
+            Self::VisaCvn22 => "visa-cvn22",
+            Self::MastercardCvn16 => "mastercard-cvn16",
+            Self::MastercardCvn17 => "mastercard-cvn17",
+            Self::MastercardCvn20 => "mastercard-cvn20",
+            Self::MastercardCvn21 => "mastercard-cvn21",
+            Self::InteracCvn133 => "interac-cvn133",
+            Self::CcdTdes => "ccd-tdes",
+            Self::CcdAes => "ccd-aes",
+            Self::Emv2000 => "emv2000",
+            Self::AmexUnverified => "amex-unverified",
+        }
+    }
 }
 
 /// What an issuer sets for a programme.
@@ -149,6 +168,7 @@ mod tests {
         for (name, scheme) in names.into_iter().zip(Scheme::ALL) {
             let deserializer: StrDeserializer<'_, Error> = name.into_deserializer();
             assert_eq!(Scheme::deserialize(deserializer), Ok(scheme));
+            assert_eq!(scheme.name(), name);
         }
     }
 }

@@ -14,10 +14,11 @@ mod judge;
 mod record;
 mod request;
 
-use cards::{CardKey, CardRef, Timestamp};
+use cards::{Attention, CardKey, CardRef, ScriptKind, Timestamp};
 use hsm::{CheckRequest, HsmError, HsmFault, HsmRefusal};
 use store::{AuditEvent, Commit, CommitOutcome, MessageRecord, NewState, StoreFault};
 
+use crate::chip_report::tell_stopped;
 use crate::counted::one_each;
 use crate::{Desk, Fault};
 use case::Case;
@@ -155,8 +156,9 @@ async fn decide<'a>(
         match draft.for_chip.transpose() {
             Ok(for_chip) => {
                 let answer = answer(case, &draft.judgement, for_chip);
+                let stopped = draft.judgement.stopped(case, now);
                 commits.push(commit(case, draft.judgement, draft.new_state, &answer, now));
-                proposed.push((case, answer));
+                proposed.push((case, answer, stopped));
             }
             Err(HsmError::Refused(refusal)) => answers.refuse(case, refusal),
             Err(HsmError::Fault(fault)) => return Err(fault.into()),
@@ -169,14 +171,17 @@ async fn decide<'a>(
 
 /// Answers what became durable, and returns the rest.
 fn settle<'a>(
-    proposed: Vec<(&Case<'a>, AuthorisationAnswer)>,
+    proposed: Vec<(&Case<'a>, AuthorisationAnswer, Vec<(ScriptKind, Attention)>)>,
     outcomes: Vec<CommitOutcome>,
     answers: &mut Answers,
 ) -> Vec<Waiting<'a>> {
     let mut again = Vec::new();
-    for ((case, answer), outcome) in proposed.into_iter().zip(outcomes) {
+    for ((case, answer, stopped), outcome) in proposed.into_iter().zip(outcomes) {
         match outcome {
-            CommitOutcome::Done { .. } => answers.put(case.index, answer),
+            CommitOutcome::Done { .. } => {
+                tell_stopped(&stopped, case.card.row());
+                answers.put(case.index, answer);
+            }
             CommitOutcome::Duplicate(recorded) => {
                 answers.put(case.index, repeated(case.request.message, &recorded));
             }

@@ -9,6 +9,7 @@ use cards::{
 use serde::Serialize;
 use store::{AttemptRecord, CardRecord};
 
+use crate::chip_profile::ChipProfile;
 use crate::{ActError, Desk, Refusal};
 
 /// A card's PIN state, told. The field names are stable: they are the JSON of the API and the command line.
@@ -19,6 +20,10 @@ pub struct CardReport {
     pub last_four: String,
     pub expiry: String,
     pub programme: String,
+    /// The programme's chip profile, as in settings: `visa-cvn18`.
+    pub profile: &'static str,
+    /// Published text or vectors support the whole profile (`docs/standards.md`).
+    pub profile_verified: bool,
     pub role: &'static str,
     pub status: &'static str,
     /// Writes of the card's state so far.
@@ -122,6 +127,8 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
         last_four: card.record.last_four.clone(),
         expiry: card.record.expiry.printed(),
         programme: card.programme.name.clone(),
+        profile: card.programme.scheme.name(),
+        profile_verified: ChipProfile::of(card.programme.scheme).verified,
         role: match card.record.role {
             CardRole::Basic => "basic",
             CardRole::Supplementary => "supplementary",

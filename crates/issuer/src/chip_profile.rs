@@ -27,7 +27,8 @@ pub struct ChipProfile {
     pub approved: [u8; 2],
     /// The same for a declined one.
     pub declined: [u8; 2],
-    /// Whether published text or vectors support the whole profile. Where not, it is shown as "unverified".
+    /// Whether published text or vectors support the whole profile, as `docs/standards.md` tells. Where not, it is shown as
+    /// "unverified".
     pub verified: bool,
 }
 
@@ -102,9 +103,11 @@ const INTERAC_CVN133: ChipProfile = ChipProfile {
     ..VISA_CVN10
 };
 
+/// Unverified: no published vector of scripts with its secure messaging.
 const CCD_TDES: ChipProfile = ChipProfile {
     iad: IadLayout::Ccd,
     cvn: CCI_A5_TDES,
+    verified: false,
     ..VISA_CVN10
 };
 

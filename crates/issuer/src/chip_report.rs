@@ -1,6 +1,6 @@
 //! How the end of a script attempt goes on record.
 
-use cards::{CardRef, NotMade, Resolution, ScriptEnd, ScriptSent, Timestamp};
+use cards::{Attention, CardRef, NotMade, Resolution, ScriptEnd, ScriptKind, ScriptSent, Timestamp};
 use emv::script::ScriptResult;
 use store::{AttemptWrite, AuditEvent, NewNotice};
 
@@ -40,6 +40,27 @@ pub(crate) fn resolution_attempt(resolution: Resolution, heard: String, at: Time
     }
 }
 
+/// What isn't sent any more, though the chip hasn't got it, and why.
+pub(crate) fn stopped_audit(stopped: (ScriptKind, Attention), card: CardRef, now: Timestamp) -> AuditEvent {
+    let (kind, why) = stopped;
+    let script = crate::card_status::script_name(kind);
+    AuditEvent {
+        at: now,
+        kind: "script_stopped",
+        card: Some(card),
+        actor: "pinward".to_owned(),
+        detail: format!(r#"{{"script":"{script}","reason":"{}"}}"#, why.name()),
+    }
+}
+
+/// Tells the operator the same, once it is durable.
+pub(crate) fn tell_stopped(stopped: &[(ScriptKind, Attention)], card: CardRef) {
+    for (kind, why) in stopped {
+        let (script, reason) = (crate::card_status::script_name(*kind), why.name());
+        tracing::warn!(%card, script, reason, "a card needs attention: the chip isn't told any more");
+    }
+}
+
 /// The cardmember hears that the chip has the PIN they know as new, not of one that they replaced meanwhile.
 pub(crate) fn proof_notices(
     card: &OpenCard<'_>,
@@ -65,16 +86,21 @@ pub(crate) fn reported_attempt(
     message: &str,
     at: Timestamp,
 ) -> Option<AttemptWrite> {
+    Some(AttemptWrite::Resolved {
+        attempt: sent.attempt,
+        outcome: "reported",
+        evidence: format!("{} in {message}", terminals_claim(script_results)?),
+        at,
+    })
+}
+
+/// In words; `None` where it can't be read.
+pub(crate) fn terminals_claim(script_results: &[u8]) -> Option<String> {
     let claims: Vec<String> = ScriptResult::parse_all(script_results)?
         .iter()
         .map(|result| format!("{:?}", result.outcome))
         .collect();
-    Some(AttemptWrite::Resolved {
-        attempt: sent.attempt,
-        outcome: "reported",
-        evidence: format!("the terminal reports {} (9F5B) in {message}", claims.join(", ")),
-        at,
-    })
+    Some(format!("the terminal reports {} (9F5B)", claims.join(", ")))
 }
 
 /// What a record says about an attempt.

@@ -1,5 +1,5 @@
 //! What is told about an authorisation afterwards: how it ended, what the terminal claims of its script, and what the
-//! chip signed. The act behind `POST /v1/chip/results`, and behind reversals, which tell the first two.
+//! chip signed. The act behind `POST /v1/chip/results`, and behind reversals.
 
 use std::sync::Arc;
 
@@ -246,17 +246,17 @@ impl Told<'_> {
     }
 
     fn attempts(&self, turn: &Turn, now: Timestamp) -> Vec<AttemptWrite> {
+        let message = match self.told_in {
+            ToldIn::Results => "the results",
+            ToldIn::Reversal => "the reversal",
+        };
         let evidence = self.proved().map_or_else(String::new, |chip| {
-            format!("CVR {} in results with ATC {:04X}", chip.report.cvr, chip.atc)
+            format!("CVR {} in {message} with ATC {:04X}", chip.report.cvr, chip.atc)
         });
         let resolved = turn
             .resolutions
             .iter()
             .map(|resolution| resolution_attempt(*resolution, evidence.clone(), now));
-        let message = match self.told_in {
-            ToldIn::Results => "the results",
-            ToldIn::Reversal => "the reversal",
-        };
         let claim = self.results.script_results.as_deref();
         let reported = turn
             .claimed

@@ -18,6 +18,8 @@ pub struct Reversal {
     pub pan: Pan,
     /// Tag 9F5B as the terminal reports it: a claim, shown as such.
     pub script_results: Option<Vec<u8>>,
+    /// Chip data with a cryptogram of the chip's, BER-TLV, as in ISO 8583 field 55: the one thing here that proves anything.
+    pub chip: Option<Vec<u8>>,
     /// Name of the link, for the audit trail.
     pub link: Arc<str>,
 }
@@ -33,7 +35,7 @@ pub enum ReversalOutcome {
     DuplicateDiffers,
 }
 
-/// Takes a transaction back. A script that rode on its answer is "unknown" until the chip itself tells; an original
+/// Takes a transaction back. What its chip data prove is taken in first. A script that rode on its answer is "unknown" until the chip itself tells; an original
 /// that has not arrived yet will be answered as reversed. The online PIN is never touched.
 pub async fn reverse(desk: &Desk, reversal: &Reversal, now: Timestamp) -> Result<ReversalOutcome, Fault> {
     let results = ChipResults {
@@ -41,7 +43,7 @@ pub async fn reverse(desk: &Desk, reversal: &Reversal, now: Timestamp) -> Result
         pan: reversal.pan.clone(),
         end: Some(TransactionEnd::Reversed(reversal.original)),
         script_results: reversal.script_results.clone(),
-        chip: None,
+        chip: reversal.chip.clone(),
         link: Arc::clone(&reversal.link),
     };
     match take_in(desk, &results, ToldIn::Reversal, now).await? {

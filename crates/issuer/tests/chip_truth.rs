@@ -13,11 +13,11 @@
 mod common;
 
 use cards::{
-    CardState, Programme, ReportCounts, ReportKept, Scheme, ScriptKind, ScriptRules, ScriptSent,
-    ScriptSettings,
+    CardState, Programme, Report, ReportCounts, ReportKept, Scheme, ScriptKind, ScriptRules, ScriptSent,
+    ScriptSettings, ScriptTemplate,
 };
 use issuer::{
-    authorise::{AuthorisationAnswer, CardEntry, Decision, RequestKind},
+    authorise::{AuthorisationAnswer, AuthorisationRequest, CardEntry, Decision, RequestKind},
     unlock_pin::{self, UnlockPin, unlock_pin},
 };
 use tempfile::TempDir;
@@ -36,6 +36,17 @@ const FIRST_PIN: &str = "7394";
 /// More than a walk needs, so that no wish stops.
 const ATTEMPTS_MAX: u8 = u8::MAX;
 
+/// How long a chip of the walk reports a script.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Reports {
+    /// Until an issuer is authenticated in a later transaction.
+    ToIssuer,
+    /// In one transaction only.
+    Once,
+    /// With every other script its own final cryptogram ends the report, as template 71 might have it.
+    OnceOrNever,
+}
+
 #[tokio::test]
 async fn with_the_settings_of_its_profile_no_card_is_known_wrongly() {
     for scheme in Scheme::ALL {
@@ -43,8 +54,19 @@ async fn with_the_settings_of_its_profile_no_card_is_known_wrongly() {
             attempts_max: Some(ATTEMPTS_MAX),
             ..ScriptSettings::default()
         };
-        let chip_forgets = true;
-        walk(scheme, settings, chip_forgets).await;
+        walk(scheme, settings, Reports::Once).await;
+    }
+}
+
+#[tokio::test]
+async fn with_the_settings_of_its_profile_and_template_71_no_card_is_known_wrongly() {
+    for scheme in Scheme::ALL {
+        let settings = ScriptSettings {
+            attempts_max: Some(ATTEMPTS_MAX),
+            template: Some(ScriptTemplate::BeforeFinalAc),
+            ..ScriptSettings::default()
+        };
+        walk(scheme, settings, Reports::OnceOrNever).await;
     }
 }
 
@@ -74,8 +96,7 @@ async fn where_reports_last_the_chip_is_known_at_every_insertion() {
             attempts_max: Some(ATTEMPTS_MAX),
             ..ScriptSettings::default()
         };
-        let chip_forgets = false;
-        let walked = walk(scheme, settings, chip_forgets).await;
+        let walked = walk(scheme, settings, Reports::ToIssuer).await;
         let chains = matches!(
             scheme,
             Scheme::MastercardCvn16
@@ -97,8 +118,32 @@ async fn a_chip_that_forgets_though_its_rules_say_otherwise_is_found_out() {
         attempts_max: Some(ATTEMPTS_MAX),
         ..ScriptSettings::default()
     };
-    let chip_forgets = true;
-    walk(Scheme::VisaCvn10, settings, chip_forgets).await;
+    walk(Scheme::VisaCvn10, settings, Reports::Once).await;
+}
+
+/// The control: rules that take a command received for a PIN changed, with a chip that says itself that it wasn't.
+#[tokio::test]
+#[should_panic(expected = "wrongly")]
+async fn a_chip_whose_own_bit_for_a_pin_change_is_ignored_is_found_out() {
+    let settings = ScriptSettings {
+        attempts_max: Some(ATTEMPTS_MAX),
+        pin_change_bit: Some(false),
+        ..ScriptSettings::default()
+    };
+    walk(Scheme::MastercardCvn21, settings, Reports::Once).await;
+}
+
+/// The control: rules that believe field 22 where taps are told as insertions.
+#[tokio::test]
+#[should_panic(expected = "wrongly")]
+async fn a_tap_told_as_an_insertion_is_found_out_where_field_22_is_believed() {
+    let settings = ScriptSettings {
+        report: Some(ReportKept::UntilIssuerAuthenticated),
+        attempts_max: Some(ATTEMPTS_MAX),
+        contact_by_field_22: Some(true),
+        ..ScriptSettings::default()
+    };
+    walk(Scheme::VisaCvn10, settings, Reports::ToIssuer).await;
 }
 
 /// How much a walk has shown.
@@ -110,7 +155,7 @@ struct Walked {
     disproved: usize,
 }
 
-async fn walk(scheme: Scheme, script: ScriptSettings, chip_forgets: bool) -> Walked {
+async fn walk(scheme: Scheme, script: ScriptSettings, reports: Reports) -> Walked {
     // In memory: the walk makes thousands of small files durable, and no power is cut here.
     let directory = TempDir::new_in("/dev/shm").unwrap();
     let programme = Programme {
@@ -128,10 +173,12 @@ async fn walk(scheme: Scheme, script: ScriptSettings, chip_forgets: bool) -> Wal
             card,
             chip: BareChip::new(scheme, &card.pan, FIRST_PIN),
             rules,
-            chip_forgets,
+            reports,
             pins: vec![FIRST_PIN.to_owned()],
             performed: Vec::new(),
             stood_in: Vec::new(),
+            reversible: Vec::new(),
+            scheme,
             unclear: false,
             walked: Walked::default(),
             seed,
@@ -160,17 +207,19 @@ async fn walk(scheme: Scheme, script: ScriptSettings, chip_forgets: bool) -> Wal
 /// One card's life, and what the test knows of it.
 struct Life<'a> {
     bank: &'a Bank,
+    scheme: Scheme,
     card: &'a TestCard,
     chip: BareChip,
     rules: ScriptRules,
-    /// The chip ends its report with its next transaction, whoever answers; else only for an authenticated issuer.
-    chip_forgets: bool,
+    reports: Reports,
     /// PIN of each version, from 1.
     pins: Vec<String>,
     /// Attempts that the chip performed.
     performed: Vec<u32>,
     /// Transactions that somebody answered for us, to be advised.
     stood_in: Vec<Vec<u8>>,
+    /// Requests whose answers carried a script and that may still be taken back.
+    reversible: Vec<AuthorisationRequest>,
     /// A failure left the chip's PIN open.
     unclear: bool,
     walked: Walked,
@@ -189,9 +238,11 @@ enum Delivered {
     PulledBeforeScript,
     PulledAfterFirstCommand,
     CommandSpoiled,
+    /// Of chips that say themselves whether their PIN was changed.
+    TornInCommand,
 }
 
-const DELIVERIES: [Delivered; 10] = [
+const DELIVERIES: [Delivered; 11] = [
     Delivered::Whole,
     Delivered::Whole,
     Delivered::Whole,
@@ -202,15 +253,23 @@ const DELIVERIES: [Delivered; 10] = [
     Delivered::PulledBeforeScript,
     Delivered::PulledAfterFirstCommand,
     Delivered::CommandSpoiled,
+    Delivered::TornInCommand,
 ];
+
+/// Tag 9F66, as contactless terminals of Visa send it.
+const CONTACTLESS: [u8; 7] = [0x9F, 0x66, 0x04, 0x36, 0x00, 0x40, 0x00];
 
 impl Life<'_> {
     async fn step(&mut self) {
-        match self.dice.throw(18) {
+        match self.dice.throw(20) {
             0..10 => {
                 let delivered = DELIVERIES[self.dice.throw(DELIVERIES.len())];
-                self.inserted(delivered).await;
+                // One terminal in four doesn't send 9F39.
+                let entry_mode = (self.dice.throw(4) > 0).then_some(0x05);
+                self.inserted(delivered, entry_mode).await;
             }
+            18 => self.tapped_without_report().await,
+            19 => self.reversed_late().await,
             10 => self.tapped().await,
             11 => {
                 self.told.push("request lost".into());
@@ -230,15 +289,23 @@ impl Life<'_> {
     /// The chip's next cryptogram. A forgetful chip reports a script in one transaction only.
     fn speak(&mut self, manner: Manner) -> Spoken {
         let spoken = self.chip.speak(manner);
-        if self.chip_forgets {
+        if self.reports != Reports::ToIssuer {
             self.chip.forget_report();
         }
         spoken
     }
 
-    async fn inserted(&mut self, delivered: Delivered) {
-        self.told.push(format!("inserted, {delivered:?}"));
-        let spoken = self.speak(INSERTED);
+    async fn inserted(&mut self, delivered: Delivered, entry_mode: Option<u8>) {
+        let says_itself = self.rules.report != ReportKept::UntilIssuerAuthenticated && is_mchip(self.scheme);
+        let delivered = match delivered {
+            Delivered::TornInCommand if !says_itself => Delivered::PulledBeforeScript,
+            delivered => delivered,
+        };
+        self.told.push(format!("inserted {entry_mode:?}, {delivered:?}"));
+        let spoken = self.speak(Manner {
+            entry_mode,
+            ..INSERTED
+        });
         let request = self
             .bank
             .request(self.card, CardEntry::Contact, Some(spoken.field_55.clone()));
@@ -246,7 +313,10 @@ impl Life<'_> {
         let answer = self.bank.decide(&request).await;
         assert_eq!(answer.decision, Decision::Approved, "{}", self.story());
         let state = self.bank.state(self.card).await;
-        self.check_known(&before, &state).await;
+        if entry_mode.is_some() {
+            self.check_known(&before, &state).await;
+        }
+        let rides = riding(state.script.in_flight, &spoken).is_some();
         let data = answer.chip.as_deref().expect("an inserted chip gets an answer");
         match delivered {
             Delivered::Lost => {}
@@ -254,6 +324,10 @@ impl Life<'_> {
             Delivered::Whole | Delivered::WholeThenReversed => self.take(&spoken, data, usize::MAX, &state),
             Delivered::PulledBeforeScript => self.take(&spoken, data, 0, &state),
             Delivered::PulledAfterFirstCommand => self.take(&spoken, data, 1, &state),
+            Delivered::TornInCommand => {
+                self.chip.take_torn(&spoken, data);
+                self.performed.extend(riding(state.script.csu_in_flight, &spoken));
+            }
             Delivered::CommandSpoiled => {
                 let bit = self.dice.throw(1 << 12);
                 self.chip.take_spoiled(&spoken, data, bit);
@@ -262,13 +336,56 @@ impl Life<'_> {
         }
         if delivered == Delivered::WholeThenReversed {
             self.bank.take_back(self.card, &request).await;
+        } else if rides && delivered != Delivered::LostAndReversed {
+            self.reversible.push(request);
         }
+    }
+
+    /// A transaction with a script is taken back after later ones; half of the reversals bring a cryptogram of the chip's.
+    async fn reversed_late(&mut self) {
+        if self.reversible.is_empty() {
+            return;
+        }
+        self.told.push("reversed late".into());
+        let request = self
+            .reversible
+            .swap_remove(self.dice.throw(self.reversible.len()));
+        let chip = (self.dice.throw(2) == 0).then(|| self.speak(INSERTED).field_55);
+        self.bank.take_back_with(self.card, &request, chip).await;
+    }
+
+    /// A tap of an application that reports no scripts, told as an insertion: by a terminal without 9F39, whose kernel's
+    /// own data may give it away.
+    async fn tapped_without_report(&mut self) {
+        self.told.push("tapped without report".into());
+        let reported = (
+            self.chip.script_commands,
+            self.chip.script_failed,
+            self.chip.pin_changed,
+        );
+        self.chip.forget_report();
+        let spoken = self.chip.speak(Manner {
+            entry_mode: None,
+            beside: [&CONTACTLESS[..], &[]][self.dice.throw(2)],
+            ..INSERTED
+        });
+        if self.reports == Reports::ToIssuer {
+            (
+                self.chip.script_commands,
+                self.chip.script_failed,
+                self.chip.pin_changed,
+            ) = reported;
+        }
+        self.authorise(CardEntry::Contact, &spoken).await;
     }
 
     fn take(&mut self, spoken: &Spoken, answer: &[u8], commands_max: usize, state: &CardState) {
         let taken = self.chip.take_until(spoken, answer, commands_max);
         let csu = riding(state.script.csu_in_flight, spoken);
         assert_eq!(taken.tries_set.is_some(), csu.is_some(), "{}", self.story());
+        if self.reports == Reports::OnceOrNever && self.dice.throw(2) == 0 {
+            self.chip.forget_report();
+        }
         self.walked.csu += usize::from(csu.is_some());
         self.walked.scripts += usize::from(taken.commands > 0);
         self.walked.two_commands += usize::from(taken.commands > 1);
@@ -325,7 +442,7 @@ impl Life<'_> {
     async fn blocked_and_unlocked(&mut self) {
         self.told.push("chip blocked and unlocked".into());
         self.chip.pin_blocked = true;
-        self.inserted(Delivered::Lost).await;
+        self.inserted(Delivered::Lost, Some(0x05)).await;
         if !self.bank.state(self.card).await.chip.pin_blocked {
             return;
         }
@@ -371,6 +488,8 @@ impl Life<'_> {
             // Of two commands one failed: the profile's report can't tell which.
             self.unclear |= ended.kind == ScriptKind::UnblockAndChangePin && open > 1;
         }
+        // An answer since may have ended the report.
+        self.unclear |= before.script.in_flight.is_some() && before.report == Report::MayHaveEnded;
         self.unclear &= open > 1;
         assert!(open == 1 || self.unclear, "{open} open: {}", self.story());
     }
@@ -378,12 +497,16 @@ impl Life<'_> {
     /// Two insertions bring the host's PIN to the chip and its word back; one more goes to a report that the chip still
     /// repeats, two to an unblock that goes first.
     async fn settle(&mut self) {
+        self.reports = match self.reports {
+            Reports::OnceOrNever => Reports::Once,
+            reports => reports,
+        };
         let state = self.check().await;
         let reports = self.chip.script_commands > 0 || self.chip.script_failed;
         let refused = self.chip.script_failed || state.script.change.is_some_and(|wish| wish.refused);
         let unblock_first = refused && state.script.unblock.is_some();
         for _ in 0..2 + usize::from(reports) + 2 * usize::from(unblock_first) {
-            self.inserted(Delivered::Whole).await;
+            self.inserted(Delivered::Whole, Some(0x05)).await;
             self.check().await;
         }
         let state = self.check().await;
@@ -419,4 +542,16 @@ impl Life<'_> {
 fn riding(sent: Option<ScriptSent>, spoken: &Spoken) -> Option<u32> {
     sent.filter(|sent| sent.atc == spoken.atc)
         .map(|sent| sent.attempt)
+}
+
+/// Its chips say themselves whether their PIN was changed.
+fn is_mchip(scheme: Scheme) -> bool {
+    matches!(
+        scheme,
+        Scheme::MastercardCvn16
+            | Scheme::MastercardCvn17
+            | Scheme::MastercardCvn20
+            | Scheme::MastercardCvn21
+            | Scheme::Emv2000
+    )
 }

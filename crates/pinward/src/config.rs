@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cards::{Programme, ProgrammeId};
+use cards::{Programme, ProgrammeId, ReportKept};
 use serde::Deserialize;
 
 use crate::web::Colour;
@@ -168,6 +168,20 @@ impl Config {
         Arc::new(by_id.collect())
     }
 
+    /// Says in the log which programmes' chips can't prove by silence that they lack a script.
+    pub(crate) fn warn_of_unreliable_reports(&self) {
+        for programme in &self.programmes {
+            if programme.script_rules().report == ReportKept::Unreliable {
+                let (programme, profile) = (&programme.id.0, programme.scheme.name());
+                tracing::warn!(
+                    programme,
+                    profile,
+                    "script.report is unreliable: a chip that missed a script stays unknown until it confirms one"
+                );
+            }
+        }
+    }
+
     fn check(&self, directory: &Path) -> Result<(), (String, &'static str)> {
         if self.programmes.is_empty() {
             return Err(("programme".into(), "at least one is needed"));
@@ -233,15 +247,8 @@ fn check_programme(programme: &Programme) -> Result<(), (String, &'static str)> 
     if programme.currency > 999 {
         return refuse("currency", "an ISO 4217 code has three digits");
     }
-    let script = &programme.script;
-    if script.commands_max.is_some_and(|most| !(1..=2).contains(&most)) {
-        return refuse("script.commands_max", "1 or 2");
-    }
-    if script.attempts_max == Some(0) {
-        return refuse("script.attempts_max", "at least 1");
-    }
-    if script.expires_after_days == Some(0) {
-        return refuse("script.expires_after_days", "at least 1");
+    if let Err(error) = programme.check_script() {
+        return refuse(&format!("script.{}", error.setting), error.wanted);
     }
     Ok(())
 }
@@ -302,6 +309,12 @@ mod tests {
             ("pan_len_digits = 16", "pan_len_digits = 20", "pan_len_digits"),
             ("currency = 978", "currency = 1000", "currency"),
             ("commands_max = 1", "commands_max = 3", "script.commands_max"),
+            (
+                "commands_max = 1",
+                "commands_max = 2",
+                "script.commands_max: 2 only with",
+            ),
+            ("csu_tries = 3", "pin_change_bit = true", "script.pin_change_bit"),
             ("attempts_max = 5", "attempts_max = 0", "script.attempts_max"),
             (
                 "expires_after_days = 400",

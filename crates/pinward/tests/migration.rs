@@ -284,7 +284,7 @@ async fn pins_of_every_kind_come_over_are_renewed_and_follow_their_cardmember() 
     let none = moving.run(&["report", "chips"], "").done();
     assert_eq!(
         none,
-        "0 of 5 cards have a chip that isn't known to have the host's PIN.\n"
+        "0 of 5 cards have a chip that isn't known to have the host's PIN, or need attention.\n"
     );
 
     // Two cardmembers have changed their PIN at the old system since.
@@ -342,7 +342,7 @@ async fn pins_of_every_kind_come_over_are_renewed_and_follow_their_cardmember() 
     let old_enough = moving.run(&["report", "chips", "--days", "1"], "").done();
     assert_eq!(
         old_enough,
-        "0 of 5 cards have a chip that isn't known to have the host's PIN, for 1 day or longer.\n"
+        "0 of 5 cards have a chip that isn't known to have the host's PIN, or need attention, for 1 day or longer.\n"
     );
 
     // The cardmember's own change brings a PIN that can be sent.

@@ -1,6 +1,8 @@
 //! The decision itself: a plain function of the card, the request, what was found out, and the moment.
 
-use cards::{CardState, Delivery, FraudSignal, NotMade, Resolution, ScriptSent, Timestamp};
+use cards::{
+    Attention, CardState, Delivery, FraudSignal, NotMade, Resolution, ScriptKind, ScriptSent, Timestamp,
+};
 use hsm::{CheckReply, NewPinVerdict, PinVerdict};
 
 use super::chip_data::ChipData;
@@ -125,6 +127,12 @@ impl Judgement {
         }
         self.delivery = evidence.map(|evidence| next.deliver(evidence, &rules, now));
         self.next = Some(next);
+    }
+
+    /// What isn't sent to the chip any more from now on, unfulfilled.
+    pub(super) fn stopped(&self, case: &Case<'_>, now: Timestamp) -> Vec<(ScriptKind, Attention)> {
+        let next = self.next.as_ref();
+        next.map_or_else(Vec::new, |next| next.stopped_since(&case.card.state, now))
     }
 
     /// The answer carries a PIN that this very transaction set, if it carries one.

@@ -9,13 +9,13 @@ use super::judge::{Judgement, PinService};
 use super::{AuthorisationRequest, Authority, Case, Decision, RequestKind};
 use crate::chip_report::{
     attempt_detail, attempt_detail_not_made, proof_notices, reported_attempt, resolution_attempt,
-    resolution_audit,
+    resolution_audit, stopped_audit, terminals_claim,
 };
 
 const UNLOCKS_USED_UP: &str = r#"{"channel":"atm","reason":"unlocks_used_up"}"#;
 
 /// One record for the evaluation, one for each fraud signal, one for a PIN service that took effect or was refused for
-/// want of unlocks, one for each script that ended, went out or couldn't be made.
+/// want of unlocks, one for each script that ended, went out, couldn't be made or isn't sent any more.
 pub(super) fn audit(case: &Case<'_>, judgement: &Judgement, now: Timestamp) -> Vec<AuditEvent> {
     let by_link = |kind, detail| AuditEvent {
         at: now,
@@ -59,6 +59,8 @@ pub(super) fn audit(case: &Case<'_>, judgement: &Judgement, now: Timestamp) -> V
     let not_made = judgement.not_made.iter();
     events
         .extend(not_made.map(|(sent, why)| by_link("script_not_made", attempt_detail_not_made(*sent, *why))));
+    let stopped = judgement.stopped(case, now).into_iter();
+    events.extend(stopped.map(|stopped| stopped_audit(stopped, case.card.row(), now)));
     events.extend(judgement.unauthenticated.map(|why| {
         let detail = format!(r#"{{"reason":"{}"}}"#, why.name());
         by_link("issuer_authentication_not_made", detail)
@@ -124,8 +126,10 @@ pub(super) fn attempts(case: &Case<'_>, judgement: &Judgement, now: Timestamp) -
             RequestKind::Request => "the ARQC",
             RequestKind::Advice => "an advice",
         };
+        let claim = chip.script_results.as_deref().and_then(terminals_claim);
+        let claim = claim.map_or_else(String::new, |claim| format!("; {claim}"));
         format!(
-            "CVR {} in {cryptogram} with ATC {:04X}",
+            "CVR {} in {cryptogram} with ATC {:04X}{claim}",
             chip.report.cvr, chip.atc
         )
     };
@@ -144,12 +148,20 @@ pub(super) fn attempts(case: &Case<'_>, judgement: &Judgement, now: Timestamp) -
     resolved.chain(reported).chain(sent).collect()
 }
 
-/// What the terminal of an advice claims (9F5B) about the script of the very transaction.
+/// What the terminal claims (9F5B) of an attempt that the chip itself leaves open: in an advice, of the script of the very
+/// transaction; in a request, of the one before.
 fn claimed(case: &Case<'_>, judgement: &Judgement, now: Timestamp) -> Option<AttemptWrite> {
-    let chip = case.chip().filter(|_| case.request.kind == RequestKind::Advice)?;
+    let chip = case.chip()?;
     let next = judgement.next.as_ref().unwrap_or(&case.card.state);
-    let sent = next.script.in_flight.filter(|sent| sent.atc == chip.atc)?;
-    reported_attempt(sent, chip.script_results.as_deref()?, "an advice", now)
+    let (message, is_meant): (_, fn(u16, u16) -> bool) = match case.request.kind {
+        RequestKind::Request => ("a later request", |sent, told| sent < told),
+        RequestKind::Advice => ("an advice", |sent, told| sent == told),
+    };
+    let sent = next
+        .script
+        .in_flight
+        .filter(|sent| is_meant(sent.atc, chip.atc))?;
+    reported_attempt(sent, chip.script_results.as_deref()?, message, now)
 }
 
 /// The cardmember hears of a PIN set at an ATM, else of what the chip proved.

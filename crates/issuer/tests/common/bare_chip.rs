@@ -36,6 +36,8 @@ pub(crate) struct BareChip {
     pub(crate) script_commands: u8,
     /// It reports that one of them failed.
     pub(crate) script_failed: bool,
+    /// One of them changed the PIN, which M/Chip reports too.
+    pub(crate) pin_changed: bool,
     pub(crate) pin_blocked: bool,
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct Manner {
     pub(crate) unpredictable_number: Option<[u8; 4]>,
     /// 9F39.
     pub(crate) entry_mode: Option<u8>,
+    /// Data objects beside those of every terminal, BER-TLV.
+    pub(crate) beside: &'static [u8],
     /// 9F34.
     pub(crate) claim: [u8; 3],
     /// The chip was given its PIN.
@@ -58,6 +62,7 @@ pub(crate) const INSERTED: Manner = Manner {
     amount: [0; 6],
     unpredictable_number: None,
     entry_mode: Some(0x05),
+    beside: &[],
     claim: terminal::CLAIMS_NOTHING,
     offline_pin: false,
     kind: CryptogramKind::Arqc,
@@ -88,6 +93,7 @@ impl BareChip {
             pin: pin.to_owned(),
             script_commands: 0,
             script_failed: false,
+            pin_changed: false,
             pin_blocked: false,
         }
     }
@@ -142,7 +148,7 @@ impl BareChip {
             track_2: None,
         };
         Spoken {
-            field_55: field55.to_bytes(),
+            field_55: [&field55.to_bytes(), manner.beside].concat(),
             atc: self.atc,
             arqc,
             session,
@@ -170,6 +176,12 @@ impl BareChip {
             tries_set,
             commands: commands.len(),
         }
+    }
+
+    /// The same, but pulled out while it performed the first command, where there is one: received, neither done nor failed.
+    pub(crate) fn take_torn(&mut self, spoken: &Spoken, answer: &[u8]) {
+        let (_, _, commands) = self.authenticate(spoken, answer);
+        self.script_commands += u8::from(!commands.is_empty());
     }
 
     /// The same, but with one bit of the script's first command changed, where there is one: the chip refuses it, and an
@@ -213,7 +225,7 @@ impl BareChip {
 
     /// Reports no script any more.
     pub(crate) fn forget_report(&mut self) {
-        (self.script_commands, self.script_failed) = (0, false);
+        (self.script_commands, self.script_failed, self.pin_changed) = (0, false, false);
     }
 
     fn perform(&mut self, context: ScriptContext, command: &[u8]) {
@@ -223,6 +235,7 @@ impl BareChip {
         let current = Pin::parse(&self.pin).unwrap();
         let new = open_pin_change(&self.keys, context, command, &current)
             .unwrap_or_else(|error| panic!("{:?}: {error}", self.scheme));
+        self.pin_changed = true;
         self.pin = new
             .expose_digits()
             .iter()
@@ -278,6 +291,7 @@ impl BareChip {
             (MChipCvrBit::PinTryLimitExceeded, self.pin_blocked),
             (MChipCvrBit::ScriptReceived, self.script_commands > 0),
             (MChipCvrBit::ScriptFailed, self.script_failed),
+            (MChipCvrBit::OfflinePinChangeSuccessful, self.pin_changed),
         ];
         for (bit, _) in bits.into_iter().filter(|(_, on)| *on) {
             cvr = cvr.with(bit);

@@ -84,11 +84,22 @@ pub(crate) struct TestCard {
 impl Bank {
     /// Has the network take a transaction back.
     pub(crate) async fn take_back(&self, card: &TestCard, original: &AuthorisationRequest) {
+        self.take_back_with(card, original, None).await;
+    }
+
+    /// The same with chip data in the reversal.
+    pub(crate) async fn take_back_with(
+        &self,
+        card: &TestCard,
+        original: &AuthorisationRequest,
+        chip: Option<Vec<u8>>,
+    ) {
         let reversal = Reversal {
             message: self.request(card, CardEntry::Contact, None).message,
             original: original.message.identity,
             pan: original.pan.clone(),
             script_results: None,
+            chip,
             link: original.link.clone(),
         };
         let outcome = reverse(&self.desk, &reversal, NOW).await.unwrap();

@@ -11,7 +11,8 @@ use emv::{
     script::IssuerScript,
     tags::{
         TAG_9F10_IAD, TAG_9F26_APPLICATION_CRYPTOGRAM, TAG_9F27_CID, TAG_9F36_ATC,
-        TAG_72_SCRIPT_AFTER_FINAL_AC, TAG_82_AIP, TAG_91_ISSUER_AUTHENTICATION_DATA,
+        TAG_71_SCRIPT_BEFORE_FINAL_AC, TAG_72_SCRIPT_AFTER_FINAL_AC, TAG_82_AIP,
+        TAG_91_ISSUER_AUTHENTICATION_DATA,
     },
     tlv::{self, Tag},
 };
@@ -138,12 +139,14 @@ pub(crate) fn send_script(chip: &mut Chip, command: &[u8]) -> StatusWord {
     transmit(chip, command).1
 }
 
+const SCRIPT_TEMPLATES: [tlv::Tag; 2] = [TAG_71_SCRIPT_BEFORE_FINAL_AC, TAG_72_SCRIPT_AFTER_FINAL_AC];
+
 /// The script in an answer's chip data.
 pub(crate) fn script(answer: &[u8]) -> Option<IssuerScript> {
     let objects = tlv::parse(answer).unwrap();
     let template = objects
         .iter()
-        .find(|object| object.tag == TAG_72_SCRIPT_AFTER_FINAL_AC)?;
+        .find(|object| SCRIPT_TEMPLATES.contains(&object.tag))?;
     let mut bytes = Vec::new();
     tlv::put(&mut bytes, template.tag, template.value);
     Some(IssuerScript::parse(&bytes).unwrap())

@@ -198,6 +198,12 @@ fn tell(report: &CardReport, out: &mut dyn Write) -> io::Result<()> {
         "Card {}  {} …{}  {}  {}  expires {}",
         report.card, report.programme, report.last_four, report.role, report.status, report.expiry
     )?;
+    writeln!(
+        out,
+        "Chip profile {}{}",
+        report.profile,
+        either(report.profile_verified, "", ", unverified")
+    )?;
     let host = &report.host;
     writeln!(out, "\nHost")?;
     match host.version {

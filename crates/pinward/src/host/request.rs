@@ -78,7 +78,8 @@ pub(super) fn authorisation(
     })
 }
 
-/// A reversal, request or advice: it names its original. DE55 may hold the terminal's script results (9F5B).
+/// A reversal, request or advice: it names its original. DE55 may hold the terminal's script results (9F5B), and a
+/// cryptogram of the chip's.
 pub(super) fn reversal(message: &Message<'_>, link: &HostLink) -> Result<Reversal, Refused> {
     let original_field = link.dialect.places().original_data.unwrap_or(90);
     let original = OriginalData::named_by(&link.dialect, |number| message.field(number)).ok_or(
@@ -86,18 +87,23 @@ pub(super) fn reversal(message: &Message<'_>, link: &HostLink) -> Result<Reversa
             field: original_field,
         },
     )?;
-    let script_results = message.field(55).and_then(|chip| {
-        let objects = emv::tlv::parse(chip).ok()?;
-        let results = objects
+    let chip = message.field(55);
+    let objects = chip
+        .and_then(|chip| emv::tlv::parse(chip).ok())
+        .unwrap_or_default();
+    let value = |tag| {
+        objects
             .iter()
-            .find(|object| object.tag == emv::tags::TAG_9F5B_SCRIPT_RESULTS)?;
-        Some(results.value.to_vec())
-    });
+            .find(|object| object.tag == tag)
+            .map(|object| object.value)
+    };
+    let has_cryptogram = value(emv::tags::TAG_9F26_APPLICATION_CRYPTOGRAM).is_some();
     Ok(Reversal {
         message: identified(message, link)?,
         original: identity::original(&original, &link.network),
         pan: card_number(message)?.0,
-        script_results,
+        script_results: value(emv::tags::TAG_9F5B_SCRIPT_RESULTS).map(<[u8]>::to_vec),
+        chip: chip.filter(|_| has_cryptogram).map(<[u8]>::to_vec),
         link: link.name.clone(),
     })
 }

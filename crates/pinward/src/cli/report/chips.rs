@@ -1,4 +1,5 @@
-//! `pinward report chips`: cards whose chip isn't known to have the host's PIN, with age and last contact use.
+//! `pinward report chips`: cards whose chip isn't known to have the host's PIN or that need attention, with age and last
+//! contact use.
 
 use std::io::{self, Write};
 
@@ -16,7 +17,7 @@ const MS_PER_DAY: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Only cards whose new PIN has waited at least this many days
+    /// Only cards whose new PIN or unlock has waited at least this many days
     #[arg(long, value_name = "DAYS", default_value_t = 0)]
     days: u16,
     /// The report as JSON
@@ -76,7 +77,7 @@ fn tell(report: &Report, now: Timestamp, days: u16, out: &mut dyn Write) -> io::
     };
     writeln!(
         out,
-        "{} of {} cards have a chip that isn't known to have the host's PIN{how_long}.",
+        "{} of {} cards have a chip that isn't known to have the host's PIN, or need attention{how_long}.",
         report.lagging.len(),
         report.looked_at
     )?;
@@ -98,10 +99,11 @@ fn tell(report: &Report, now: Timestamp, days: u16, out: &mut dyn Write) -> io::
             || "never".to_owned(),
             |at| clock::utc(Timestamp(at), "%Y-%m-%d %H:%M"),
         );
-        let next = match (card.needs_attention, card.queued) {
-            (true, _) => "needs attention",
-            (false, Some(queued)) => queued,
-            (false, None) => "nothing to send",
+        let next = match (card.attention, card.queued, card.sent) {
+            (Some(why), _, _) => format!("needs attention ({why})"),
+            (None, Some(queued), _) => queued.to_owned(),
+            (None, None, Some(sent)) => format!("sent: {sent}"),
+            (None, None, None) => "nothing to send".to_owned(),
         };
         writeln!(
             out,
