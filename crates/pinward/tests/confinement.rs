@@ -84,6 +84,7 @@ async fn five_hundred_pins_leave_no_trace_outside_the_hsm() {
         mail,
         relay: Some(record_hsm_link),
         links: &links(&upstream, &dual),
+        ..Wishes::cards(&first)
     };
     let mut installation = Installation::start(wishes).await;
     let capture = traces.path().join("loopback.pcap");

@@ -1,6 +1,7 @@
 //! An installation for tests: the real processes over a directory of their own, on free ports.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod crowd;
 pub(crate) mod portal;
 pub(crate) mod scan;
 pub(crate) mod upstream;
@@ -85,7 +86,9 @@ pub(crate) struct Installation {
     pub(crate) remote: RemoteHsm,
     /// TR-31 block of the TDES zone PIN key.
     pub(crate) zone_key: String,
-    hsm: Process,
+    /// `None` where it is the desk's own.
+    hsm: Option<Process>,
+    before: &'static str,
     directory: TempDir,
 }
 
@@ -103,6 +106,10 @@ pub(crate) struct Wishes<'a> {
     pub(crate) relay: Option<fn(&Path, &Path)>,
     /// Sections `[[host.link]]` besides the two that are always there.
     pub(crate) links: &'a str,
+    /// What the shell that becomes the desk does first, such as `ulimit -n 1024`. Default: nothing.
+    pub(crate) before: &'static str,
+    /// Whether the HSM's process is the desk's own child. `remote` then connects anew when it is started again.
+    pub(crate) own_hsm: bool,
 }
 
 impl Wishes<'_> {
@@ -113,6 +120,8 @@ impl Wishes<'_> {
             mail: "127.0.0.1:9".parse().unwrap(),
             relay: None,
             links: "",
+            before: "true",
+            own_hsm: false,
         }
     }
 }
@@ -125,20 +134,30 @@ impl Installation {
         fs::write(data.join("pinward.toml"), configuration(&wishes)).unwrap();
         fs::write(data.join("api-token"), API_TOKEN).unwrap();
         let socket = directory.path().join(HSM_SOCKET);
-        let hsm = start_hsm(&data, &socket);
+        let mut hsm = Some(start_hsm(&data, &socket));
         match wishes.relay {
             Some(relay) => relay(&data.join("hsm.sock"), &socket),
             None => std::os::unix::fs::symlink(&socket, data.join("hsm.sock")).unwrap(),
         }
         let journal = Arc::new(TestJournal(data.join("pinward.sqlite")));
-        let remote = RemoteHsm::connect_with(&socket, journal).await.unwrap();
+        let mut remote = RemoteHsm::connect_with(&socket, journal.clone()).await.unwrap();
         let [zone_key, zone_key_aes] = load_keys(&remote, &bureau).await;
         let acquirer = open_acquirer(&bureau, "ascii-1987", "127.0.0.1:0", &zone_key);
         let cards = import(&data, remote.clone(), &acquirer, wishes.pins).await;
         set_password(&data);
 
         let listening = 2 + wishes.links.matches("listen =").count();
-        let (desk, web, links) = start_desk(&data, listening);
+        if wishes.own_hsm {
+            hsm = None;
+            fs::remove_file(data.join("hsm.sock")).unwrap();
+        }
+        let before = wishes.before;
+        let (desk, web, links) = start_desk(&data, before, listening);
+        if wishes.own_hsm {
+            remote = RemoteHsm::connect_with(data.join("hsm.sock"), journal)
+                .await
+                .unwrap();
+        }
         let host = links["acquirer-1"];
         let acquirer = open_acquirer(&bureau, "ascii-1987", &host.to_string(), &zone_key);
         let host_aes = links["acquirer-aes"].to_string();
@@ -156,6 +175,7 @@ impl Installation {
             remote,
             zone_key,
             hsm,
+            before,
             directory,
         }
     }
@@ -173,16 +193,16 @@ impl Installation {
             self.desk.stop();
         }
         meanwhile(&self.data);
-        (self.desk, self.web, self.links) = start_desk(&self.data, self.links.len());
+        (self.desk, self.web, self.links) = start_desk(&self.data, self.before, self.links.len());
         self.host = self.links["acquirer-1"];
         self.acquirer = self.acquirer_at("acquirer-1", "ascii-1987");
     }
 
     /// Kills the HSM's process and starts it again after `meanwhile`, which gets the data directory.
     pub(crate) fn restart_hsm(&mut self, meanwhile: impl FnOnce(&Path)) {
-        self.hsm.kill();
+        self.hsm.take().expect("it isn't the desk's").kill();
         meanwhile(&self.data);
-        self.hsm = start_hsm(&self.data, &self.directory.path().join(HSM_SOCKET));
+        self.hsm = Some(start_hsm(&self.data, &self.directory.path().join(HSM_SOCKET)));
     }
 
     /// The acquirer of a link, with the TDES zone PIN key.
@@ -322,16 +342,21 @@ fn start_hsm(data: &Path, socket: &Path) -> Process {
     let directory = data.join("hsm");
     let arguments = ["hsm", "--stop-when-stdin-closes", "--data"].map(Path::new);
     let arguments = [&arguments[..], &[&directory, Path::new("--socket"), socket]].concat();
-    let hsm = Process::start(&arguments, &data.join("hsm.log"));
+    let hsm = Process::start("true", &arguments, &data.join("hsm.log"));
     hsm.wait_for("listening on");
     hsm
 }
 
 /// Starts the desk; gives where its web and its links listen.
-fn start_desk(data: &Path, links_listening: usize) -> (Process, SocketAddr, HashMap<String, SocketAddr>) {
+fn start_desk(
+    data: &Path,
+    before: &str,
+    links_listening: usize,
+) -> (Process, SocketAddr, HashMap<String, SocketAddr>) {
     let config = data.join("pinward.toml");
     let arguments = ["--log", "json", "serve", "--config"].map(Path::new);
     let desk = Process::start(
+        before,
         &[&arguments[..], &[config.as_path()]].concat(),
         &data.join("desk.log"),
     );
@@ -362,9 +387,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it at the loudest log level, with its log in a file.
-    fn start(arguments: &[&Path], log: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pinward"))
+    /// Starts it at the loudest log level, with its log in a file, after the shell did what comes `before`.
+    fn start(before: &str, arguments: &[&Path], log: &Path) -> Self {
+        let mut child = Command::new("sh")
+            .args([
+                "-c",
+                &format!(r#"{before}; exec "$0" "$@""#),
+                env!("CARGO_BIN_EXE_pinward"),
+            ])
             .args(arguments)
             .env("PINWARD_LOG", "trace")
             .stdin(Stdio::piped())
@@ -459,12 +489,14 @@ pub(crate) fn holds_a_pan(line: &str) -> bool {
 
 fn configuration(wishes: &Wishes<'_>) -> String {
     let (mail, links) = (wishes.mail, wishes.links);
+    let own_hsm = if wishes.own_hsm { "directory = \"hsm\"" } else { "" };
     format!(
         r#"
 [store]
 path = "pinward.sqlite"
 [hsm]
 socket = "hsm.sock"
+{own_hsm}
 [web]
 listen = "127.0.0.1:0"
 issuer_name = "Larkfield Bank"

@@ -44,6 +44,37 @@ impl Portal {
 
     /// Changes a card's PIN; gives the envelope's nonce.
     pub(crate) fn change_pin(&mut self, card: CardRef, current: &str, new: &str) -> [u8; 16] {
+        let (sealed, nonce) = self.sealed_change(card, current, new);
+        self.ask(&format!("/cards/{card}/pin/change"), &sealed);
+        nonce
+    }
+
+    /// Tries to change a card's PIN; gives the answer's status, and the code of a refusal.
+    pub(crate) fn try_to_change_pin(&mut self, card: CardRef, current: &str, new: &str) -> (u16, String) {
+        let (sealed, _) = self.sealed_change(card, current, new);
+        self.send_change(card, &sealed)
+    }
+
+    /// Sends a change that was sealed before; gives the answer's status, and the code of a refusal.
+    pub(crate) fn send_change(&mut self, card: CardRef, sealed: &Value) -> (u16, String) {
+        let path = format!("/cards/{card}/pin/change");
+        let answer = self.post(&path, "application/json", &sealed.to_string());
+        let told: Value = serde_json::from_slice(&answer.body).unwrap();
+        let code = told["error"]["code"].as_str().unwrap_or_default();
+        (answer.status, code.to_owned())
+    }
+
+    /// A page: its status and text.
+    pub(crate) fn page(&mut self, path: &str) -> (u16, String) {
+        let cookie = &self.cookie;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n");
+        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        let answer = self.read_answer();
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    }
+
+    /// Both PINs of a change, sealed in a new envelope, and its nonce.
+    pub(crate) fn sealed_change(&mut self, card: CardRef, current: &str, new: &str) -> (Value, [u8; 16]) {
         let (envelope, nonce) = self.open_envelope(card, "change_pin");
         let seal = |role, pin| HEXLOWER.encode(&envelope.seal(role, &Pin::parse(pin).unwrap()));
         let sealed = json!({
@@ -52,8 +83,7 @@ impl Portal {
             "current_pin": seal(Role::Current, current),
             "new_pin": seal(Role::New, new),
         });
-        self.ask(&format!("/cards/{card}/pin/change"), &sealed);
-        nonce
+        (sealed, nonce)
     }
 
     /// Steps up and has a card's PIN shown; whether it is this one.
