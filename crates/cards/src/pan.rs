@@ -166,6 +166,12 @@ impl Expiry {
         })
     }
 
+    /// Full year and month, 1 to 12.
+    #[must_use]
+    pub fn year_month(self) -> (u16, u8) {
+        (self.year, self.month)
+    }
+
     /// Four digits, YYMM.
     #[must_use]
     pub fn yymm(self) -> String {

@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 mod chip;
+mod desk_records;
 mod dice;
 mod ecdh;
 mod envelopes;

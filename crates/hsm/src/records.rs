@@ -15,7 +15,7 @@ const PAN_LEN_MAX_DIGITS: usize = 19;
 const NO_DIGIT: u8 = 0x0F;
 
 /// Both MACs are under one key: what they cover starts differently.
-const STATE_LABEL: &[u8] = b"pinward card state v1";
+const STATE_LABEL: &[u8] = b"pinward card state v2";
 const AUDIT_LABEL: &[u8] = b"pinward audit head v1";
 
 /// HMAC-SHA-256 of the PAN's ASCII digits: 8 bytes of row number, big-endian, and 24 of check.
@@ -70,19 +70,35 @@ fn open_pan(key: &AesKey, sealed: SealedPan) -> Option<Zeroizing<String>> {
     (len <= PAN_LEN_MAX_DIGITS && all_digits).then_some(digits)
 }
 
-/// AES-CMAC over label, row (8 bytes), check (24), sealed PAN (16), PSN (1) and the encoded state: only the last part
-/// has no fixed length.
+/// AES-CMAC over label, row (8 bytes), check (24), sealed PAN (16), PSN (1), the number of bytes of the particulars (4,
+/// big-endian), the particulars and the encoded state.
 pub(crate) fn state_mac(key: &AesKey, card: &StateToSeal) -> StateMac {
-    mac_of(key, &card.key, card.pan, card.psn, &card.state)
+    let StateToSeal {
+        key: card_key,
+        pan,
+        psn,
+        particulars,
+        state,
+    } = card;
+    mac_of(key, card_key, *pan, *psn, [particulars, state])
 }
 
-fn mac_of(key: &AesKey, card: &CardKey, pan: SealedPan, psn: Psn, state: &[u8]) -> StateMac {
+fn mac_of(
+    key: &AesKey,
+    card: &CardKey,
+    pan: SealedPan,
+    psn: Psn,
+    [particulars, state]: [&[u8]; 2],
+) -> StateMac {
+    let len = u32::try_from(particulars.len()).expect("a frame of the desk's is shorter");
     let message = [
         STATE_LABEL,
         &card.row.0.to_be_bytes(),
         &card.check,
         &pan.0,
         &[psn.number()],
+        &len.to_be_bytes(),
+        particulars,
         state,
     ]
     .concat();
@@ -112,7 +128,7 @@ impl AuthenticCard {
             &card.key,
             card.pan,
             card.psn,
-            &card.state,
+            [&card.particulars, &card.state],
         );
         if !bool::from(expected.0.ct_eq(&card.mac.0)) {
             return Err(HsmRefusal::CardTampered);

@@ -14,10 +14,10 @@ use cards::{CardKey, Pan, Scheme, SealedPan, SealedPin, Timestamp};
 use serde::de::DeserializeOwned;
 
 use crate::seam::{
-    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, EnvelopeOffer, EnvelopeRequest,
-    HistoryFault, HistoryMark, HsmCard, HsmError, HsmFault, Ibm3624Rule, ImportPin, Item, Journal, KeyAdmin,
-    KeyInfo, KeyName, KeyPurpose, MessageToMac, MessageWithMac, PaymentHsm, PersonalisedCard, PinChange,
-    RevealWhich, RevealedPin, SealedEnvelope, StateMac, StateToSeal,
+    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, DeskRecord, DeskRecordMac,
+    EnvelopeOffer, EnvelopeRequest, HistoryFault, HistoryMark, HsmCard, HsmError, HsmFault, Ibm3624Rule,
+    ImportPin, Item, Journal, KeyAdmin, KeyInfo, KeyName, KeyPurpose, MessageToMac, MessageWithMac,
+    PaymentHsm, PersonalisedCard, PinChange, RevealWhich, RevealedPin, SealedEnvelope, StateMac, StateToSeal,
 };
 use crate::wire::Request;
 use link::{Link, newest};
@@ -173,6 +173,10 @@ impl PaymentHsm for RemoteHsm {
 
     async fn open_messages(&self, sealed: Vec<Vec<u8>>) -> Result<Vec<Option<ClearMessage>>, HsmFault> {
         self.ask(Request::OpenMessages(sealed)).await
+    }
+
+    async fn mac_desk_records(&self, records: Vec<DeskRecord>) -> Result<Vec<DeskRecordMac>, HsmFault> {
+        self.ask(Request::MacDeskRecords(records)).await
     }
 
     async fn anchor_audit(&self, sequence: u64, hash: [u8; 32]) -> Result<[u8; 16], HsmFault> {

@@ -10,6 +10,7 @@ use cards::{CardKey, Pan, Psn, SealedPan, SealedPin};
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod desk_records;
 mod envelopes;
 mod history;
 mod keys;
@@ -17,6 +18,7 @@ mod messages;
 mod pins;
 
 pub use check::*;
+pub use desk_records::*;
 pub use envelopes::*;
 pub use history::*;
 pub use keys::*;
@@ -35,6 +37,10 @@ pub struct HsmCard {
     pub pan: SealedPan,
     /// Its card sequence number.
     pub psn: Psn,
+    /// What else the desk keeps of it (whose it is, how long it is valid), in the desk's own encoding: the HSM only
+    /// authenticates it.
+    #[serde(with = "crate::octets")]
+    pub particulars: Vec<u8>,
     /// [`cards::CardState::encode`].
     #[serde(with = "crate::octets")]
     pub state: Vec<u8>,
@@ -51,7 +57,7 @@ impl fmt::Debug for HsmCard {
     }
 }
 
-/// AES-CMAC of a card's identity and encoded state.
+/// AES-CMAC of a card's identity, particulars and encoded state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateMac(pub [u8; 16]);
 
@@ -125,6 +131,9 @@ pub struct StateToSeal {
     pub pan: SealedPan,
     /// Its card sequence number.
     pub psn: Psn,
+    /// See [`HsmCard::particulars`].
+    #[serde(with = "crate::octets")]
+    pub particulars: Vec<u8>,
     /// [`cards::CardState::encode`] of the next state.
     #[serde(with = "crate::octets")]
     pub state: Vec<u8>,
@@ -200,6 +209,9 @@ pub trait PaymentHsm: Send + Sync {
 
     /// Opens what [`PaymentHsm::seal_messages`] made; `None` for anything else, sealed PANs among it.
     async fn open_messages(&self, sealed: Vec<Vec<u8>>) -> Result<Vec<Option<ClearMessage>>, HsmFault>;
+
+    /// Makes the MACs of the desk's rows, in order: when a row is written, and again whenever it is relied on.
+    async fn mac_desk_records(&self, records: Vec<DeskRecord>) -> Result<Vec<DeskRecordMac>, HsmFault>;
 
     /// MAC of the audit chain's head, so that a cut tail or a rewritten chain shows.
     async fn anchor_audit(&self, sequence: u64, hash: [u8; 32]) -> Result<[u8; 16], HsmFault>;

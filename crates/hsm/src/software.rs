@@ -11,12 +11,12 @@ use crate::history::History;
 use crate::keystore::{KeyStore, OpenError};
 use crate::records::{self, AuthenticCard};
 use crate::seam::{
-    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, EnvelopeOffer, EnvelopeRequest,
-    HsmCard, HsmError, HsmFault, HsmRefusal, Ibm3624Rule, ImportPin, Item, KeyAdmin, KeyInfo, KeyName,
-    KeyPurpose, MessageToMac, MessageWithMac, PaymentHsm, PersonalisedCard, PinChange, PinOperation,
-    RevealWhich, RevealedPin, SealedEnvelope, StateMac, StateToSeal,
+    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, DeskRecord, DeskRecordMac,
+    EnvelopeOffer, EnvelopeRequest, HsmCard, HsmError, HsmFault, HsmRefusal, Ibm3624Rule, ImportPin, Item,
+    KeyAdmin, KeyInfo, KeyName, KeyPurpose, MessageToMac, MessageWithMac, PaymentHsm, PersonalisedCard,
+    PinChange, PinOperation, RevealWhich, RevealedPin, SealedEnvelope, StateMac, StateToSeal,
 };
-use crate::{chip, key_admin, message_mac, pins, sealed_messages};
+use crate::{chip, desk_records, key_admin, message_mac, pins, sealed_messages};
 use paycrypto::pin::{PIN_LEN_MAX_DIGITS, PIN_LEN_MIN_DIGITS};
 
 /// A payment HSM in software, for development, pilots and closed loops.
@@ -222,6 +222,15 @@ impl PaymentHsm for SoftwareHsm {
         let key = ring.aes(KeyPurpose::PanStorage).map_err(needs_key)?;
         let open = |sealed: &Vec<u8>| sealed_messages::open(key, sealed);
         Ok(sealed.iter().map(open).collect())
+    }
+
+    async fn mac_desk_records(&self, records: Vec<DeskRecord>) -> Result<Vec<DeskRecordMac>, HsmFault> {
+        let ring = self.keys.ring();
+        let key = ring.aes(KeyPurpose::RecordMac).map_err(needs_key)?;
+        Ok(records
+            .iter()
+            .map(|record| desk_records::mac(key, record))
+            .collect())
     }
 
     async fn anchor_audit(&self, sequence: u64, hash: [u8; 32]) -> Result<[u8; 16], HsmFault> {

@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::seam::{
-    CheckRequest, ChipAnswerRequest, ClearMessage, EnvelopeRequest, HistoryMark, HistoryPoint, HsmCard,
-    Ibm3624Rule, ImportPin, KeyName, KeyPurpose, MessageToMac, MessageWithMac, RevealWhich, SealedEnvelope,
-    ShownHistory, StateToSeal,
+    CheckRequest, ChipAnswerRequest, ClearMessage, DeskRecord, EnvelopeRequest, HistoryMark, HistoryPoint,
+    HsmCard, Ibm3624Rule, ImportPin, KeyName, KeyPurpose, MessageToMac, MessageWithMac, RevealWhich,
+    SealedEnvelope, ShownHistory, StateToSeal,
 };
 
 /// Longest frame, its length field not counted. A batch of 128 checks has about 60 KB.
@@ -42,6 +42,7 @@ pub(crate) enum Request {
     RevealPin(HsmCard, RevealWhich, SealedEnvelope),
     SealMessages(Vec<ClearMessage>),
     OpenMessages(Vec<Vec<u8>>),
+    MacDeskRecords(Vec<DeskRecord>),
     AnchorAudit(u64, [u8; 32]),
     Keys,
     GenerateKey(KeyName, KeyPurpose, Timestamp),

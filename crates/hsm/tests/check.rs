@@ -209,10 +209,15 @@ async fn a_card_record_with_any_part_edited_or_swapped_is_refused_alone() {
     let world = World::new().await;
     let ours = world.card_with_pin(PAN, "1234").await;
     let other = world.card_with_pin(OTHER_PAN, "9876").await;
-    let edits: [fn(&mut HsmCard, &HsmCard); 8] = [
+    let edits: [fn(&mut HsmCard, &HsmCard); 10] = [
         |card, _| card.key.row.0 ^= 1,
         |card, _| card.key.check[23] ^= 1,
         |card, _| card.psn = Psn::new(2).unwrap(),
+        |card, _| card.particulars[0] ^= 1,
+        |card, _| {
+            let moved = card.particulars.pop().unwrap();
+            card.state.insert(0, moved);
+        },
         |card, _| *card.state.last_mut().unwrap() ^= 1,
         |card, _| card.state.push(0),
         |card, _| card.mac.0[15] ^= 1,
@@ -263,6 +268,7 @@ async fn a_state_of_another_layout_is_refused() {
         key: made.key,
         pan: made.pan,
         psn: made.psn,
+        particulars: made.particulars.clone(),
         state: state.clone(),
     };
     let mac = world.hsm.seal_states(vec![to_seal]).await.unwrap()[0];

@@ -21,6 +21,7 @@ fn requests_and_answers_print_without_their_secrets() {
         key,
         pan: SealedPan([SECRET; 16]),
         psn: Psn::default(),
+        particulars: Vec::new(),
         state: vec![SECRET; 40],
         mac: StateMac([SECRET; 16]),
     };
@@ -77,6 +78,7 @@ fn requests_and_answers_print_without_their_secrets() {
                 key,
                 pan: card.pan,
                 psn: card.psn,
+                particulars: Vec::new(),
                 state: card.state.clone(),
             }
         ),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use cards::{CardRef, CardState, CardStatus, CardmemberId, Programme, ProgrammeId, Timestamp};
+use cards::{CardRef, CardRole, CardState, CardStatus, CardmemberId, Programme, ProgrammeId, Timestamp};
 use hsm::{CheckRequest, HsmCard, HsmFault, PaymentHsm, StateMac, StateToSeal};
 use store::{
     AuditEvent, CardRecord, Commit, CommitOutcome, NewNotice, NewState, StepUpSpend, Store, StoreFault,
@@ -148,6 +148,7 @@ impl Desk {
                 key: record.key,
                 pan: record.pan,
                 psn: record.psn,
+                particulars: particulars(record),
                 state: state.encode(),
             })
             .collect();
@@ -211,6 +212,40 @@ fn step_up(card: &OpenCard<'_>, actor: &Actor, operation: &'static str, now: Tim
     }
 }
 
+/// A card's record as the HSM takes it.
+#[must_use]
+pub fn hsm_card(record: &CardRecord) -> HsmCard {
+    HsmCard {
+        key: record.key,
+        pan: record.pan,
+        psn: record.psn,
+        particulars: particulars(record),
+        state: record.state.clone(),
+        mac: StateMac(record.mac),
+    }
+}
+
+/// What the HSM's MAC covers of a card's record besides identity and state, so that nobody becomes the owner of another's
+/// card by writing into the database: cardmember (8 bytes, big-endian), role (1: 0 basic, 1 supplementary), expiry (year 2,
+/// big-endian, month 1), last four digits, programme.
+#[must_use]
+pub fn particulars(record: &CardRecord) -> Vec<u8> {
+    let role = match record.role {
+        CardRole::Basic => 0,
+        CardRole::Supplementary => 1,
+    };
+    let (year, month) = record.expiry.year_month();
+    [
+        &record.cardmember.0.to_be_bytes()[..],
+        &[role],
+        &year.to_be_bytes(),
+        &[month],
+        record.last_four.as_bytes(),
+        record.programme.0.as_bytes(),
+    ]
+    .concat()
+}
+
 impl OpenCard<'_> {
     pub(crate) fn row(&self) -> CardRef {
         self.record.key.row
@@ -218,13 +253,7 @@ impl OpenCard<'_> {
 
     /// The card as the HSM takes it.
     pub(crate) fn for_hsm(&self) -> HsmCard {
-        HsmCard {
-            key: self.record.key,
-            pan: self.record.pan,
-            psn: self.record.psn,
-            state: self.record.state.clone(),
-            mac: StateMac(self.record.mac),
-        }
+        hsm_card(&self.record)
     }
 
     /// A commit that says so much, and leaves all else as it is.

@@ -29,6 +29,6 @@ mod desk;
 mod pin_envelope;
 mod refusal;
 
-pub use desk::{Actor, Desk, STEP_UP_TTL_MS};
+pub use desk::{Actor, Desk, STEP_UP_TTL_MS, hsm_card, particulars};
 pub use pin_envelope::{OpenEnvelope, open_envelope};
 pub use refusal::{ActError, Fault, Refusal};

@@ -22,7 +22,7 @@ use std::{
 };
 
 use cards::{CardState, ScriptKind};
-use hsm::{CheckRequest, HsmCard, PinVerdict, StateMac};
+use hsm::{CheckRequest, PinVerdict};
 use issuer::{
     ActError, Refusal,
     authorise::Decision,
@@ -278,13 +278,7 @@ async fn look(directory: &Path, card: &TestCard, acknowledged: bool) -> Left {
         attempts.len() == 1,
         "what is under way is on record"
     );
-    let hsm_card = HsmCard {
-        key: record.key,
-        pan: record.pan,
-        psn: record.psn,
-        state: record.state,
-        mac: StateMac(record.mac),
-    };
+    let hsm_card = issuer::hsm_card(&record);
     let mut matching = Vec::new();
     for pin in [OLD_PIN, NEW_PIN] {
         let pin_of = zone_pin(&card.pan, pin);

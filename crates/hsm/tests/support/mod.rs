@@ -28,7 +28,9 @@ use paycrypto::icc_keys::{IccKeyOption, IssuerKey, icc_master_key};
 use paycrypto::pin::Pin;
 use paycrypto::pinblock::{TdesFormat, encipher_tdes, iso4};
 use paycrypto::tdes_key::Tdes2Key;
-use paycrypto::tr31::header::{Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse};
+use paycrypto::tr31::header::{
+    Algorithm, Exportability, Header, KeyBlockVersion, KeyContext, KeyUsage, ModeOfUse,
+};
 use paycrypto::tr31::{Kbpk, padding_len, wrap};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -190,6 +192,7 @@ pub(crate) async fn card_with_psn(hsm: &impl PaymentHsm, pan: &str, psn: Psn, st
         key: hsm.card_keys(vec![pan.clone()]).await.unwrap().remove(0),
         pan: hsm.seal_pans(vec![pan]).await.unwrap().remove(0),
         psn,
+        particulars: b"cardmember 7".to_vec(),
         state: state.encode(),
     };
     let mac = hsm.seal_states(vec![to_seal.clone()]).await.unwrap().remove(0);
@@ -197,6 +200,7 @@ pub(crate) async fn card_with_psn(hsm: &impl PaymentHsm, pan: &str, psn: Psn, st
         key: to_seal.key,
         pan: to_seal.pan,
         psn: to_seal.psn,
+        particulars: to_seal.particulars,
         state: to_seal.state,
         mac,
     }

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data_encoding::{HEXLOWER, HEXUPPER};
-use hsm::{HsmCard, KeyAdmin, KeyName, StateMac};
+use hsm::{KeyAdmin, KeyName};
 use issuer::Desk;
 use serde_json::{Value, json};
-use store::{AuditEvent, CardRecord, SqliteStore, Store};
+use store::{AuditEvent, SqliteStore, Store};
 
 use super::issuer as larkfield;
 use super::{ACQUIRER_FILE, API_TOKEN_FILE, BENCH, LOG_DIR, WALLET, bench, write_private};
@@ -224,7 +224,7 @@ impl Site<'_> {
             .await?;
         let made = self
             .hsm
-            .personalise(for_hsm(&record), programme.scheme, under, zone_key)
+            .personalise(issuer::hsm_card(&record), programme.scheme, under, zone_key)
             .await?;
         Ok(json!({
             "card_ref": record.key.row.to_string(),
@@ -267,16 +267,6 @@ impl Site<'_> {
 
     fn file(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
-    }
-}
-
-fn for_hsm(record: &CardRecord) -> HsmCard {
-    HsmCard {
-        key: record.key,
-        pan: record.pan,
-        psn: record.psn,
-        state: record.state.clone(),
-        mac: StateMac(record.mac),
     }
 }
 

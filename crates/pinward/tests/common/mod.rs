@@ -25,8 +25,8 @@ use std::{
 use cards::{CardRef, CardRole, CardStatus, Expiry, Pan, Programme, Psn, Timestamp};
 use data_encoding::HEXUPPER;
 use hsm::{
-    HistoryPoint, HsmCard, Journal, JournalFault, JournalRecord, KeyAdmin, KeyName, KeyPurpose, PaymentHsm,
-    RemoteHsm, StateMac, ZonePin, ZonePinFormat,
+    HistoryPoint, Journal, JournalFault, JournalRecord, KeyAdmin, KeyName, KeyPurpose, PaymentHsm, RemoteHsm,
+    ZonePin, ZonePinFormat,
 };
 use iso8583::mti::MTI_0100_AUTHORISATION_REQUEST;
 use issuer::{
@@ -242,13 +242,7 @@ impl Installation {
         let record = store.card(card.row).await.unwrap().unwrap();
         let programme: Programme = toml::from_str(PROGRAMME).unwrap();
         let name = |name: &str| KeyName(name.to_owned());
-        let for_hsm = HsmCard {
-            key: record.key,
-            pan: record.pan,
-            psn: record.psn,
-            state: record.state,
-            mac: StateMac(record.mac),
-        };
+        let for_hsm = issuer::hsm_card(&record);
         let made = self
             .remote
             .personalise(for_hsm, programme.scheme, name("kek"), name("zpk"))

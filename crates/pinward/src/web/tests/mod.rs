@@ -240,14 +240,7 @@ async fn card(desk: &Desk, cardmember: cards::CardmemberId, pan: &str, state: &C
     let key = desk.hsm.card_keys(vec![digits.clone()]).await.unwrap()[0];
     let sealed = desk.hsm.seal_pans(vec![digits.clone()]).await.unwrap()[0];
     let psn = Psn::default();
-    let to_seal = StateToSeal {
-        key,
-        pan: sealed,
-        psn,
-        state: state.encode(),
-    };
-    let mac = desk.hsm.seal_states(vec![to_seal]).await.unwrap()[0];
-    let record = CardRecord {
+    let mut record = CardRecord {
         key,
         pan: sealed,
         psn,
@@ -258,8 +251,16 @@ async fn card(desk: &Desk, cardmember: cards::CardmemberId, pan: &str, state: &C
         role: CardRole::Basic,
         version: state.version,
         state: state.encode(),
-        mac: mac.0,
+        mac: [0; 16],
     };
+    let to_seal = StateToSeal {
+        key,
+        pan: sealed,
+        psn,
+        particulars: issuer::particulars(&record),
+        state: state.encode(),
+    };
+    record.mac = desk.hsm.seal_states(vec![to_seal]).await.unwrap()[0].0;
     let report = desk.store.import_cards(vec![record], made()).await.unwrap();
     assert_eq!(report.refused, Vec::new());
     key.row
