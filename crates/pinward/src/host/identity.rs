@@ -1,6 +1,7 @@
 //! What tells one ISO 8583 message from another (invariant I4).
 //!
-//! Identity: within a network (a link, or links that say that they are of one), transmission time (DE7; in 1993 local time, DE12), trace number (DE11), then a hash over acquirer (DE32), both
+//! Identity, within a network (a link, or links that say that they are of one): transmission time (DE7; in 1993 local time,
+//! DE12), trace number (DE11), then a hash over network, acquirer (DE32), both
 //! and message class: just what a reversal repeats of its original. An advice has its function hashed too, as it may
 //! share all of that with the request that it completes. Time and trace come first because both count up, so that rows
 //! arrive nearly in key order; scattered over the pages of their second, each would have a page written for itself.
