@@ -796,26 +796,4 @@ async fn base_key(installation: &Installation, name: &str, purpose: KeyPurpose) 
 }
 
 /// A network that uses few fields.
-const FEW_FIELDS: &str = r#"
-name = "few-1987"
-mti_version = 0
-[places]
-original_data = 90
-network_code = 70
-[network_codes]
-echo = ["301"]
-[fields]
-2 = { title = "Primary account number", kind = "n", ll = 19 }
-3 = { title = "Processing code", kind = "n", len = 6 }
-4 = { title = "Amount", kind = "n", len = 12 }
-7 = { title = "Transmission date and time", kind = "n", len = 10 }
-11 = { title = "Trace number", kind = "n", len = 6 }
-22 = { title = "Entry mode", kind = "n", len = 3 }
-32 = { title = "Acquirer", kind = "n", ll = 11 }
-39 = { title = "Response code", kind = "an", len = 2 }
-49 = { title = "Currency", kind = "an", len = 3 }
-52 = { title = "PIN block", kind = "b", len = 8 }
-54 = { title = "Additional amounts", kind = "an", lll = 120 }
-70 = { title = "Network code", kind = "n", len = 3 }
-90 = { title = "Original data", kind = "n", len = 42 }
-"#;
+const FEW_FIELDS: &str = include_str!("few-1987.toml");
