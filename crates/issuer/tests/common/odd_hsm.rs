@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cards::{CardKey, Pan, SealedPan, SealedPin};
 use hsm::{
-    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, EnvelopeOffer, EnvelopeRequest,
-    HsmCard, HsmError, HsmFault, HsmRefusal, ImportPin, Item, MessageToMac, MessageWithMac, PaymentHsm,
-    PinChange, RevealWhich, RevealedPin, SealedEnvelope, StateMac, StateToSeal,
+    CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, DeskRecord, DeskRecordMac,
+    EnvelopeOffer, EnvelopeRequest, HsmCard, HsmError, HsmFault, HsmRefusal, ImportPin, Item, MessageToMac,
+    MessageWithMac, PaymentHsm, PinChange, RevealWhich, RevealedPin, SealedEnvelope, StateMac, StateToSeal,
 };
 use tokio::sync::Barrier;
 
@@ -105,6 +105,10 @@ impl PaymentHsm for OddHsm {
             barrier.wait().await;
         }
         Ok(self.counted(Call::SealStates, self.sound.seal_states(states).await?))
+    }
+
+    async fn mac_desk_records(&self, records: Vec<DeskRecord>) -> Result<Vec<DeskRecordMac>, HsmFault> {
+        self.sound.mac_desk_records(records).await
     }
 
     async fn check(&self, requests: Vec<CheckRequest>) -> Result<Vec<Item<CheckReply>>, HsmFault> {
