@@ -1,8 +1,14 @@
-//! Installs what the tests need: Debian packages by name, Python oracles, the browser driver.
+//! Installs what the tests need: Debian packages by name, Python oracles, the browser driver; and makes sure of rustfmt and
+//! clippy.
+//!
+//! There is no `rust-toolchain.toml`: it would have rustup fetch another toolchain on every machine that has a newer one, and
+//! fail where rustup's server can't be reached. `rust-version` in Cargo.toml says from which Rust on all this builds.
 
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::run::{answers, program, root, run, say};
+use crate::run::{answers, cargo, program, root, run, say, succeeds};
 
 /// A program that the tests call, the question it must answer, and the Debian package that brings it.
 const PROGRAMS: [(&str, &str, &str); 6] = [
@@ -13,6 +19,49 @@ const PROGRAMS: [(&str, &str, &str); 6] = [
     ("npm", "--version", "npm"),
     ("script", "--version", "bsdutils"),
 ];
+
+/// `cargo` commands that the tests call, and the rustup component and Debian package that bring each.
+const CARGO_COMMANDS: [(&str, &str, &str); 2] =
+    [("fmt", "rustfmt", "rustfmt"), ("clippy", "clippy", "rust-clippy")];
+
+/// Where rustup gets components.
+const RUSTUP_SERVER: &str = "static.rust-lang.org:443";
+const RUSTUP_SERVER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Adds rustfmt and clippy where they are missing and rustup can. Where they are there, nothing is asked of anybody.
+pub(crate) fn rust_components() -> Result<(), String> {
+    let missing: Vec<_> = CARGO_COMMANDS
+        .iter()
+        .filter(|(command, ..)| !succeeds(&mut cargo(&[command, "--version"])))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let components: Vec<&str> = missing.iter().map(|(_, component, _)| *component).collect();
+    let packages: Vec<&str> = missing.iter().map(|(.., package)| *package).collect();
+    let by_hand = format!(
+        "add them with `rustup component add {}`, or as Debian packages {} beside Debian's own Rust",
+        components.join(" "),
+        packages.join(" ")
+    );
+    let names = components.join(" and ");
+    if !answers("rustup", "--version") {
+        return Err(format!("missing in this Rust: {names}; {by_hand}"));
+    }
+    if !reaches(RUSTUP_SERVER) {
+        return Err(format!(
+            "missing in this Rust: {names}; {RUSTUP_SERVER}, where rustup would get them, can't be reached from here; {by_hand}"
+        ));
+    }
+    run(program("rustup", &["component", "add"]).args(&components))
+}
+
+fn reaches(server: &str) -> bool {
+    let Ok(mut addresses) = server.to_socket_addrs() else {
+        return false;
+    };
+    addresses.any(|address| TcpStream::connect_timeout(&address, RUSTUP_SERVER_PATIENCE).is_ok())
+}
 
 /// Installs what is missing.
 pub(crate) fn all() -> Result<(), String> {

@@ -34,9 +34,13 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
 }
 
 /// Whether a program is there and answers its version question.
-pub(crate) fn answers(program: &str, question: &str) -> bool {
-    Command::new(program)
-        .arg(question)
+pub(crate) fn answers(name: &str, question: &str) -> bool {
+    succeeds(&mut program(name, &[question]))
+}
+
+/// Whether a program is there and ends well, quietly.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

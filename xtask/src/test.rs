@@ -7,6 +7,7 @@ use crate::{fuzz, install, tidy};
 pub(crate) fn run() -> Result<(), String> {
     let steps = [
         tidy::run,
+        install::rust_components,
         formatted,
         install::all,
         linted,
