@@ -78,6 +78,8 @@ pub enum ReportCleared {
 pub enum CardFileError {
     #[error("{path}: {cause}")]
     Io { path: String, cause: io::Error },
+    #[error("{path}: the card's memory can't be kept there ({cause}); --state names another file")]
+    Memory { path: String, cause: io::Error },
     /// Says where, not what: the cause of `serde_json` would quote a value.
     #[error("{path}, line {line}, column {column}: not the JSON of a card")]
     Json {

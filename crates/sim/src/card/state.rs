@@ -72,7 +72,7 @@ pub struct StateFile {
 impl StateFile {
     /// Reads a card's memory, or, where there is no file yet, begins it from the personalisation.
     ///
-    /// Refuses a file that is not a card's memory, or whose try counter is above the limit.
+    /// Refuses a file that is not a card's memory, whose try counter is above the limit, or that can't be replaced.
     pub fn open(path: &Path, perso: &Perso) -> Result<(Self, ChipState), CardFileError> {
         let file = Self {
             path: path.to_owned(),
@@ -89,7 +89,16 @@ impl StateFile {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => ChipState::new(perso),
             Err(cause) => return Err(CardFileError::Io { path: shown(), cause }),
         };
+        file.require_writable()
+            .map_err(|cause| CardFileError::Memory { path: shown(), cause })?;
         Ok((file, state))
+    }
+
+    /// Whether the memory can be kept: asked before the card is used, so that it doesn't fail in the middle.
+    fn require_writable(&self) -> io::Result<()> {
+        let beside = self.path.with_extension(format!("{}.probe", std::process::id()));
+        std::fs::File::create(&beside)?;
+        std::fs::remove_file(beside)
     }
 
     /// Makes the memory durable: after this returns, a cut of power changes nothing.

@@ -175,3 +175,18 @@ fn a_bad_card_file_is_refused_by_the_name_of_what_is_wrong() {
     let missing = CardProfile::open("none.toml", directory.path()).unwrap_err();
     assert!(missing.to_string().contains("none.toml"));
 }
+
+#[test]
+fn a_memory_that_can_not_be_kept_is_refused_before_the_card_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let card = Card::new(Scheme::VisaCvn18);
+    let refused = Chip::open(&card.perso, &directory.path().join("nowhere/state.json")).unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("--state names another file"), "{said}");
+    Chip::open(&card.perso, &directory.path().join("state.json")).unwrap();
+    assert_eq!(
+        directory.path().read_dir().unwrap().count(),
+        0,
+        "nothing is left behind"
+    );
+}
