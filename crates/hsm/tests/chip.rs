@@ -28,7 +28,9 @@ use paycrypto::script::{PIN_UNBLOCK, ScriptContext, open_pin_change, verify_mac_
 use paycrypto::tdes_key::Tdes2Key;
 use paycrypto::tr31::header::Algorithm;
 use paycrypto::tr31::{Kbpk, unwrap};
-use support::{NOW, World, card_with_psn, equip, import, input, kek, name, seal_pin, terminal_data};
+use support::{
+    NOW, World, card_with_psn, changed_state, equip, import, input, kek, name, seal_pin, terminal_data,
+};
 use tempfile::TempDir;
 
 /// The published PAN, 1234567890123456, has a wrong check digit. Option A, and option B up to 16 digits, derive from the
@@ -136,6 +138,10 @@ async fn each_published_version_is_verified_answered_and_scripted_byte_for_byte(
     let further_rows = vectors("vectors/chip.txt");
     let world = published(false).await;
     let card = card_9999(&world).await;
+    let pins = ["8888", "9999"].map(|pin| seal_pin(&world.hsm, PAN, pin));
+    let [current, new] = pins;
+    let changed = changed_state(current.await, new.await);
+    let changed = card_with_psn(&world.hsm, PAN, Psn::default(), &changed).await;
     let mut seen = 0;
     for (scheme, _, row) in SCHEMES.into_iter().filter(|(_, _, row)| !row.is_empty()) {
         let (vector, further) = (&published_rows[row], &further_rows[row]);
@@ -175,6 +181,16 @@ async fn each_published_version_is_verified_answered_and_scripted_byte_for_byte(
         assert_eq!(change.commands, [bytes(&vector["change"])], "{row}");
         let unblock = answer(&world, &card, &cryptogram, &[], &[ScriptOrder::UnblockPin]).await;
         assert_eq!(unblock.unwrap().commands, [bytes(&further["unblock"])], "{row}");
+
+        let known = [ScriptOrder::ChangeKnownPin];
+        let made = answer(&world, &changed, &cryptogram, &[], &known).await;
+        let made = made.map(|made| made.commands);
+        let wanted = vector
+            .get("change_with_current")
+            .map(|command| vec![bytes(command)]);
+        assert_eq!(made, wanted.ok_or(HsmRefusal::Unsupported), "{row}");
+        let none_before = answer(&world, &card, &cryptogram, &[], &known).await;
+        assert_eq!(none_before, Err(HsmRefusal::Unsupported), "{row}");
 
         let both = [ScriptOrder::UnblockPin, ScriptOrder::ChangePin];
         let both = answer(&world, &card, &cryptogram, &[], &both).await;
