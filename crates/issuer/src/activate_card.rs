@@ -35,7 +35,6 @@ pub async fn activate_card(desk: &Desk, request: ActivateCard, now: Timestamp) -
     let audit = card.audit("card_activated", &request.actor, now, detail);
     desk.commit_act(
         &card,
-        &request.actor,
         Effect {
             next: Some(next),
             ..Effect::default()

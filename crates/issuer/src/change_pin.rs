@@ -53,7 +53,7 @@ pub async fn change_pin(desk: &Desk, request: ChangePin, now: Timestamp) -> Resu
                 notices: vec![notice],
                 ..Effect::default()
             };
-            desk.commit_act(&card, &request.actor, effect, audit).await
+            desk.commit_act(&card, effect, audit).await
         }
         PinChange::NoMatch => {
             next.tries.charge(now);
@@ -67,7 +67,7 @@ pub async fn change_pin(desk: &Desk, request: ChangePin, now: Timestamp) -> Resu
                 next: Some(next),
                 ..Effect::default()
             };
-            desk.commit_act(&card, &request.actor, effect, audit).await?;
+            desk.commit_act(&card, effect, audit).await?;
             Err(Refusal::WrongPin { tries_left }.into())
         }
     }

@@ -28,7 +28,8 @@ pub async fn create_pin(desk: &Desk, request: CreatePin, now: Timestamp) -> Resu
         (false, _) | (_, Some(Locked::ThisPin)) => {}
         (_, Some(Locked::InARow | Locked::LongRun { .. }) | None) => return Err(Refusal::PinExists.into()),
     }
-    desk.require_step_up(&card, &request.actor, OPERATION, now)
+    let step_up = desk
+        .require_step_up(&card, &request.actor, OPERATION, now)
         .await?;
     let sealed = desk.hsm.create_pin(card.for_hsm(), request.envelope).await;
     let sealed = sealed.map_err(|error| ActError::from_hsm(error, request.card))?;
@@ -49,8 +50,8 @@ pub async fn create_pin(desk: &Desk, request: CreatePin, now: Timestamp) -> Resu
     );
     let effect = Effect {
         next: Some(next),
-        operation_spent: Some(OPERATION),
+        step_up: Some(step_up),
         notices: vec![notice],
     };
-    desk.commit_act(&card, &request.actor, effect, audit).await
+    desk.commit_act(&card, effect, audit).await
 }

@@ -4,16 +4,12 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use cards::{CardRef, CardRole, CardState, CardStatus, CardmemberId, Programme, ProgrammeId, Timestamp};
 use hsm::{CheckRequest, HsmCard, HsmFault, PaymentHsm, StateMac, StateToSeal};
-use store::{
-    AuditEvent, CardRecord, Commit, CommitOutcome, NewNotice, NewState, StepUpSpend, Store, StoreFault,
-};
+use store::{AuditEvent, CardRecord, Commit, CommitOutcome, NewNotice, NewState, Store, StoreFault};
 
 use crate::counted::{one_each, only};
+use crate::desk_records::StepUpPassed;
 use crate::fraud::UnpredictableNumbers;
 use crate::{ActError, Fault, Refusal};
-
-/// How long a step-up may wait to be spent: 5 minutes, in milliseconds (I8).
-pub const STEP_UP_TTL_MS: i64 = 5 * 60 * 1000;
 
 /// The issuer's PIN desk.
 #[derive(Clone)]
@@ -52,7 +48,7 @@ pub(crate) struct OpenCard<'a> {
 #[derive(Default)]
 pub(crate) struct Effect {
     pub(crate) next: Option<CardState>,
-    pub(crate) operation_spent: Option<&'static str>,
+    pub(crate) step_up: Option<StepUpPassed>,
     pub(crate) notices: Vec<NewNotice>,
 }
 
@@ -107,7 +103,6 @@ impl Desk {
     pub(crate) async fn commit_act(
         &self,
         card: &OpenCard<'_>,
-        actor: &Actor,
         effect: Effect,
         audit: AuditEvent,
     ) -> Result<(), ActError> {
@@ -115,12 +110,9 @@ impl Desk {
             Some(next) => Some(self.seal(card, &next).await?),
             None => None,
         };
-        let step_up = effect
-            .operation_spent
-            .map(|operation| step_up(card, actor, operation, audit.at));
         let commit = Commit {
             new_state,
-            step_up,
+            step_up: effect.step_up.map(|passed| passed.spend),
             notices: effect.notices,
             ..card.commit(audit)
         };
@@ -181,34 +173,6 @@ impl Desk {
                 ..record
             })
             .collect())
-    }
-
-    /// Refuses early, before the HSM is asked, when no fresh step-up is there. The commit checks again.
-    pub(crate) async fn require_step_up(
-        &self,
-        card: &OpenCard<'_>,
-        actor: &Actor,
-        operation: &'static str,
-        now: Timestamp,
-    ) -> Result<(), ActError> {
-        let granted = self
-            .store
-            .has_step_up(step_up(card, actor, operation, now))
-            .await?;
-        if granted {
-            Ok(())
-        } else {
-            Err(Refusal::StepUpNeeded.into())
-        }
-    }
-}
-
-fn step_up(card: &OpenCard<'_>, actor: &Actor, operation: &'static str, now: Timestamp) -> StepUpSpend {
-    StepUpSpend {
-        session: actor.session,
-        card: card.row(),
-        operation,
-        not_before: now.plus_ms(-STEP_UP_TTL_MS),
     }
 }
 

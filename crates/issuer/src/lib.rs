@@ -26,9 +26,11 @@ pub mod view_pin;
 mod chip_report;
 mod counted;
 mod desk;
+mod desk_records;
 mod pin_envelope;
 mod refusal;
 
-pub use desk::{Actor, Desk, STEP_UP_TTL_MS, hsm_card, particulars};
+pub use desk::{Actor, Desk, hsm_card, particulars};
+pub use desk_records::{GrantStepUp, STEP_UP_TTL_MS};
 pub use pin_envelope::{OpenEnvelope, open_envelope};
 pub use refusal::{ActError, Fault, Refusal};

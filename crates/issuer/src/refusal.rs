@@ -1,6 +1,6 @@
 //! The two ways an act ends badly.
 
-use cards::{CantUnlock, CardRef, DecodeStateError, Locked, Timestamp};
+use cards::{CantUnlock, CardRef, CardmemberId, DecodeStateError, Locked, Timestamp};
 use hsm::{HsmError, HsmFault, HsmRefusal};
 use store::StoreFault;
 
@@ -65,6 +65,11 @@ pub enum Fault {
     State { card: CardRef, cause: DecodeStateError },
     #[error("card {0}: its record was edited outside Pinward")]
     CardTampered(CardRef),
+    #[error("cardmember {}: their {record} was edited outside Pinward", cardmember.0)]
+    RecordEdited {
+        record: &'static str,
+        cardmember: CardmemberId,
+    },
     #[error("card {card} is of programme {programme}, which is not configured")]
     Programme { card: CardRef, programme: String },
 }

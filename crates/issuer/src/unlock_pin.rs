@@ -54,12 +54,15 @@ pub async fn unlock_pin(desk: &Desk, request: UnlockPin, now: Timestamp) -> Resu
         ),
         Err(locked @ CantUnlock::Locked(_)) => return Err(Refusal::from(locked).into()),
     };
+    let step_up = desk
+        .require_step_up(&card, &request.actor, OPERATION, now)
+        .await?;
     let audit = card.audit(kind, &request.actor, now, detail);
     let effect = Effect {
         next,
-        operation_spent: Some(OPERATION),
+        step_up: Some(step_up),
         ..Effect::default()
     };
-    desk.commit_act(&card, &request.actor, effect, audit).await?;
+    desk.commit_act(&card, effect, audit).await?;
     Ok(unlocked.map_err(Refusal::from)?)
 }

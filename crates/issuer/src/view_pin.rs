@@ -44,7 +44,8 @@ pub async fn view_pin(desk: &Desk, request: ViewPin, now: Timestamp) -> Result<R
             return Err(Refusal::PinNotViewable.into());
         }
     }
-    desk.require_step_up(&card, &request.actor, OPERATION, now)
+    let step_up = desk
+        .require_step_up(&card, &request.actor, OPERATION, now)
         .await?;
     let revealed = desk
         .hsm
@@ -61,9 +62,9 @@ pub async fn view_pin(desk: &Desk, request: ViewPin, now: Timestamp) -> Result<R
     );
     let audit = card.audit("pin_viewed", &request.actor, now, detail);
     let effect = Effect {
-        operation_spent: Some(OPERATION),
+        step_up: Some(step_up),
         ..Effect::default()
     };
-    desk.commit_act(&card, &request.actor, effect, audit).await?;
+    desk.commit_act(&card, effect, audit).await?;
     Ok(revealed)
 }

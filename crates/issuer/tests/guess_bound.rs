@@ -29,7 +29,7 @@ use sim::card::chip::{Chip, Interface};
 use store::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
     DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, OwedCount, OwedMessage, Reissue,
-    ReissueOutcome, SessionRecord, SignInCharge, StepUpSpend, Store, StoreFault,
+    ReissueOutcome, SessionRecord, SignInCharge, StepUpGrant, StepUpRecord, StepUpSpend, Store, StoreFault,
 };
 use tempfile::TempDir;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -342,14 +342,16 @@ naive! {
     attempts(card: CardRef) -> Vec<AttemptRecord>;
     import_cardmembers(batch: Vec<NewCardmember>, audit: AuditEvent) -> ImportReport;
     import_cards(batch: Vec<CardRecord>, audit: AuditEvent) -> ImportReport;
+    judge_cardmembers(batch: Vec<NewCardmember>) -> Vec<RefusedRow>;
+    judge_cards(batch: Vec<CardRecord>) -> Vec<RefusedRow>;
     cardmember(id: CardmemberId) -> Option<CardmemberRecord>;
     cardmember_by_user_id(user_id: &str) -> Option<CardmemberRecord>;
     cardmembers_by_reference(references: Vec<String>) -> Vec<Option<CardmemberId>>;
-    set_password(cardmember: CardmemberId, password_hash: String, audit: AuditEvent) -> ();
+    set_password(cardmember: CardmemberId, password_hash: String, mac: [u8; 16], audit: AuditEvent) -> ();
     charge_sign_in(cardmember: CardmemberId, now: Timestamp, failures_max: u32, pause_ms: i64) -> SignInCharge;
     open_session(session: SessionRecord, audit: AuditEvent) -> ();
-    grant_step_up(session: [u8; 32], renewed: [u8; 32], card: CardRef, operation: &'static str, audit: AuditEvent) -> bool;
-    has_step_up(spend: StepUpSpend) -> bool;
+    grant_step_up(grant: StepUpGrant, audit: AuditEvent) -> bool;
+    step_up(spend: StepUpSpend) -> Option<StepUpRecord>;
     session(token_hash: [u8; 32], now: Timestamp, idle_since: Timestamp, opened_since: Timestamp) -> Option<SessionRecord>;
     close_session(token_hash: [u8; 32]) -> ();
     claim_notices(now: Timestamp, lease_until: Timestamp, limit: u32) -> Vec<DueNotice>;

@@ -97,9 +97,11 @@ impl From<Fault> for Failure {
         match fault {
             Fault::Hsm(fault) => fault.into(),
             Fault::Store(fault) => fault.into(),
-            Fault::HsmRefused(_) | Fault::State { .. } | Fault::CardTampered(_) | Fault::Programme { .. } => {
-                Self::Fault(fault.to_string())
-            }
+            Fault::HsmRefused(_)
+            | Fault::State { .. }
+            | Fault::CardTampered(_)
+            | Fault::RecordEdited { .. }
+            | Fault::Programme { .. } => Self::Fault(fault.to_string()),
         }
     }
 }

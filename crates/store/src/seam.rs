@@ -281,6 +281,8 @@ pub struct CardmemberRecord {
     pub user_id: Option<String>,
     /// Argon2id in PHC format.
     pub password_hash: Option<String>,
+    /// The HSM's, of the hash and whose it is; opaque here.
+    pub password_mac: Option<[u8; 16]>,
 }
 
 /// What an import did. When `refused` isn't empty, nothing was written.
@@ -289,9 +291,12 @@ pub struct ImportReport {
     pub inserted: u64,
     /// Already there with the same content: left untouched.
     pub unchanged: u64,
-    /// Index in the batch, column and reason.
-    pub refused: Vec<(usize, &'static str, String)>,
+    /// Every column of a row that is wrong.
+    pub refused: Vec<RefusedRow>,
 }
+
+/// Why a row of an import is refused: its index in the batch, column and reason.
+pub type RefusedRow = (usize, &'static str, String);
 
 /// A signed-in session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -302,6 +307,31 @@ pub struct SessionRecord {
     pub opened_at: Timestamp,
     /// Last use; idle time counts from here.
     pub seen_at: Timestamp,
+    /// The HSM's, of all but `seen_at`; opaque here.
+    pub mac: [u8; 16],
+}
+
+/// A step-up to record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepUpGrant {
+    pub session: [u8; 32],
+    /// Hash of the token that the session has from now on.
+    pub renewed: [u8; 32],
+    /// The session's MAC under that token.
+    pub renewed_mac: [u8; 16],
+    pub card: CardRef,
+    /// As in [`StepUpSpend`].
+    pub operation: &'static str,
+    /// The HSM's, of the grant; opaque here.
+    pub mac: [u8; 16],
+}
+
+/// An unspent step-up as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepUpRecord {
+    pub granted_at: Timestamp,
+    /// As in [`StepUpGrant`].
+    pub mac: [u8; 16],
 }
 
 /// Whether a password may be looked at.
@@ -363,6 +393,12 @@ pub trait Store: Send + Sync {
         audit: AuditEvent,
     ) -> Result<ImportReport, StoreFault>;
 
+    /// What [`Store::import_cardmembers`] would refuse. Writes nothing.
+    async fn judge_cardmembers(&self, batch: Vec<NewCardmember>) -> Result<Vec<RefusedRow>, StoreFault>;
+
+    /// What [`Store::import_cards`] would refuse, whoever its cardmembers are. Writes nothing.
+    async fn judge_cards(&self, batch: Vec<CardRecord>) -> Result<Vec<RefusedRow>, StoreFault>;
+
     async fn cardmember(&self, id: CardmemberId) -> Result<Option<CardmemberRecord>, StoreFault>;
     async fn cardmember_by_user_id(&self, user_id: &str) -> Result<Option<CardmemberRecord>, StoreFault>;
     /// Numbers of cardmembers by the issuer's references, in order.
@@ -376,6 +412,7 @@ pub trait Store: Send + Sync {
         &self,
         cardmember: CardmemberId,
         password_hash: String,
+        mac: [u8; 16],
         audit: AuditEvent,
     ) -> Result<(), StoreFault>;
 
@@ -395,16 +432,9 @@ pub trait Store: Send + Sync {
     /// `session`, and records the grant, as of the audit record's moment. The session's other grants move along. The
     /// grant replaces an older one of the same session, card and operation, is good for one commit, and ends with the
     /// session. `false`, and nothing is written, when no session has this token any more.
-    async fn grant_step_up(
-        &self,
-        session: [u8; 32],
-        renewed: [u8; 32],
-        card: CardRef,
-        operation: &'static str,
-        audit: AuditEvent,
-    ) -> Result<bool, StoreFault>;
-    /// Whether an unspent grant exists that is not older than `not_before`. The commit checks again.
-    async fn has_step_up(&self, spend: StepUpSpend) -> Result<bool, StoreFault>;
+    async fn grant_step_up(&self, grant: StepUpGrant, audit: AuditEvent) -> Result<bool, StoreFault>;
+    /// The unspent grant that is not older than `not_before`. The commit looks again.
+    async fn step_up(&self, spend: StepUpSpend) -> Result<Option<StepUpRecord>, StoreFault>;
     /// The session, when it was seen at or after `idle_since` and opened at or after `opened_since`; marks it seen.
     async fn session(
         &self,

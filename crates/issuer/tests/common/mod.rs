@@ -23,7 +23,7 @@ use cards::{
 use data_encoding::HEXUPPER;
 use hsm::{KeyAdmin, KeyName, KeyPurpose, PinOperation, SealedEnvelope, SoftwareHsm, ZonePin, ZonePinFormat};
 use issuer::{
-    ActError, Actor, Desk, OpenEnvelope,
+    ActError, Actor, Desk, GrantStepUp, OpenEnvelope,
     authorise::{
         AuthorisationAnswer, AuthorisationRequest, Authority, CardEntry, MessageIdentity, RequestKind,
         Transaction, authorise,
@@ -48,9 +48,7 @@ use paycrypto::{
         padding_len, wrap,
     },
 };
-use store::{
-    AuditEvent, AuditRecord, ChainCheck, Commit, NewCardmember, NewState, SessionRecord, SqliteStore,
-};
+use store::{AuditEvent, AuditRecord, ChainCheck, Commit, NewCardmember, NewState, SqliteStore};
 
 use sim::device::{self, Role};
 pub(crate) const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -221,15 +219,8 @@ impl Bank {
     }
 
     async fn sign_in(&self, cardmember: CardmemberId) {
-        let session = SessionRecord {
-            token_hash: SESSION,
-            cardmember,
-            opened_at: NOW,
-            seen_at: NOW,
-        };
         self.desk
-            .store
-            .open_session(session, event("signed_in"))
+            .open_session(SESSION, cardmember, event("signed_in"))
             .await
             .unwrap();
     }
@@ -240,11 +231,14 @@ impl Bank {
             at: now,
             ..event("step_up")
         };
-        self.desk
-            .store
-            .grant_step_up(SESSION, SESSION, card.row, operation, audit)
-            .await
-            .unwrap();
+        let grant = GrantStepUp {
+            actor: card.actor.clone(),
+            opened_at: NOW,
+            renewed: SESSION,
+            card: card.row,
+            operation,
+        };
+        assert!(self.desk.grant_step_up(grant, audit).await.unwrap());
     }
 
     /// What the cardmember's device sends for a change of PIN, or why it can't begin.

@@ -42,15 +42,13 @@ pub(crate) async fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(),
 
 async fn set(desk: &issuer::Desk, user_id: &str, hash: String) -> Result<(), Failure> {
     let found = desk.store.cardmember_by_user_id(user_id).await?;
-    let cardmember = found
-        .ok_or_else(|| Failure::Refused(format!("nobody signs in as {user_id}")))?
-        .id;
+    let cardmember = found.ok_or_else(|| Failure::Refused(format!("nobody signs in as {user_id}")))?;
     let audit = AuditEvent {
         at: clock::now(),
         kind: "password_set",
         card: None,
         actor: operator(),
-        detail: format!(r#"{{"cardmember":{}}}"#, cardmember.0),
+        detail: format!(r#"{{"cardmember":{}}}"#, cardmember.id.0),
     };
-    Ok(desk.store.set_password(cardmember, hash, audit).await?)
+    Ok(desk.set_password(&cardmember, hash, audit).await?)
 }

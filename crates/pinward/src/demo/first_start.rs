@@ -163,16 +163,16 @@ impl Site<'_> {
     async fn set_passwords(&self) -> Result<(), Failure> {
         for person in &larkfield::PEOPLE {
             let found = self.desk.store.cardmember_by_user_id(person.user_id).await?;
-            let cardmember = found.expect("was imported just now").id;
+            let cardmember = found.expect("was imported just now");
             let audit = AuditEvent {
                 at: clock::now(),
                 kind: "password_set",
                 card: None,
                 actor: ACTOR.to_owned(),
-                detail: json!({ "cardmember": cardmember.0 }).to_string(),
+                detail: json!({ "cardmember": cardmember.id.0 }).to_string(),
             };
             let hash = web::hash_password(person.password);
-            self.desk.store.set_password(cardmember, hash, audit).await?;
+            self.desk.set_password(&cardmember, hash, audit).await?;
         }
         Ok(())
     }

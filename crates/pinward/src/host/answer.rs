@@ -61,6 +61,7 @@ pub(super) fn fault_code(fault: &Fault) -> [u8; 2] {
         | Fault::HsmRefused(_)
         | Fault::State { .. }
         | Fault::CardTampered(_)
+        | Fault::RecordEdited { .. }
         | Fault::Programme { .. } => RESPONSE_96_SYSTEM_MALFUNCTION,
     }
 }

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use cards::Timestamp;
 use issuer::Actor;
 use sha2::{Digest, Sha256};
 use store::CardmemberRecord;
@@ -25,6 +26,8 @@ const CHANNEL: &str = "web";
 pub(super) struct SignedIn {
     pub(super) cardmember: CardmemberRecord,
     pub(super) actor: Actor,
+    /// When the session was opened.
+    pub(super) opened_at: Timestamp,
     /// Until the session ends whatever happens, in milliseconds.
     pub(super) left_ms: i64,
 }
@@ -103,7 +106,6 @@ pub(super) async fn find(web: &Web, headers: &HeaderMap) -> Result<Option<Signed
     let opened_since = now.plus_ms(-web.settings.session_absolute_ms);
     let Some(session) = web
         .desk
-        .store
         .session(token_hash, now, idle_since, opened_since)
         .await?
     else {
@@ -124,6 +126,7 @@ pub(super) async fn find(web: &Web, headers: &HeaderMap) -> Result<Option<Signed
     Ok(Some(SignedIn {
         cardmember,
         actor,
+        opened_at: session.opened_at,
         left_ms,
     }))
 }

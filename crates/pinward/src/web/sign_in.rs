@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use serde::Deserialize;
-use store::{AuditEvent, CardmemberRecord, SessionRecord, SignInCharge};
+use store::{AuditEvent, CardmemberRecord, SignInCharge};
 use zeroize::Zeroizing;
 
 use super::{
@@ -106,21 +106,14 @@ pub(super) async fn enter(
         web.desk.store.close_session(before).await?;
     }
     let (token, token_hash) = session::new_token();
-    let now = web.now();
-    let opened = SessionRecord {
-        token_hash,
-        cardmember: cardmember.id,
-        opened_at: now,
-        seen_at: now,
-    };
     let audit = AuditEvent {
-        at: now,
+        at: web.now(),
         kind: "signed_in",
         card: None,
         actor: format!("cardmember:{}", cardmember.id.0),
         detail: r#"{"channel":"web"}"#.to_owned(),
     };
-    web.desk.store.open_session(opened, audit).await?;
+    web.desk.open_session(token_hash, cardmember.id, audit).await?;
     let next = Redirect::to(target(&form.next));
     Ok((session::set_cookie(&web, token), next).into_response())
 }
@@ -130,13 +123,15 @@ fn target(next: &str) -> &str {
     if session::is_card_page(next) { next } else { "/" }
 }
 
-/// The cardmember whose password it is. A paused one isn't recognised, right password or not.
+/// The cardmember whose password it is. A paused one isn't recognised, right password or not. Nothing is charged where the
+/// stored password isn't as it was set.
 async fn recognised(
     web: &Web,
     place: password::Place<'_>,
     found: Option<CardmemberRecord>,
     password: Zeroizing<String>,
 ) -> Result<Option<CardmemberRecord>, PageError> {
+    let hash = web.desk.password_hash(found.as_ref(), web.now()).await?;
     let charged = match &found {
         Some(cardmember) => {
             let charge = web
@@ -148,11 +143,7 @@ async fn recognised(
         }
         None => false,
     };
-    let hash = found
-        .as_ref()
-        .filter(|_| charged)
-        .and_then(|cardmember| cardmember.password_hash.clone());
-    let right = place.matches(hash, password).await;
+    let right = place.matches(hash.filter(|_| charged), password).await;
     Ok(found.filter(|_| right))
 }
 

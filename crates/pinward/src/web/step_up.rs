@@ -10,9 +10,9 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use cards::CardRef;
-use issuer::{STEP_UP_TTL_MS, create_pin, unlock_pin, view_pin};
+use issuer::{GrantStepUp, create_pin, unlock_pin, view_pin};
 use serde::Deserialize;
-use store::{AuditEvent, SignInCharge, StepUpSpend};
+use store::{AuditEvent, SignInCharge};
 use zeroize::Zeroizing;
 
 use super::{
@@ -61,13 +61,11 @@ pub(super) async fn needed(
     operation: SteppedUp,
     version: Option<u32>,
 ) -> Result<Option<Response>, PageError> {
-    let spend = StepUpSpend {
-        session: signed_in.actor.session,
-        card,
-        operation: operation.operation(),
-        not_before: web.now().plus_ms(-STEP_UP_TTL_MS),
-    };
-    if web.desk.store.has_step_up(spend).await? {
+    let has_step_up = web
+        .desk
+        .has_step_up(&signed_in.actor, card, operation.operation(), web.now())
+        .await?;
+    if has_step_up {
         return Ok(None);
     }
     let version = version
@@ -160,6 +158,7 @@ pub(super) async fn grant(
     let place = web.passwords.place()?;
     let now = web.now();
     let cardmember = &signed_in.cardmember;
+    let hash = web.desk.password_hash(Some(cardmember), now).await?;
     let error = match web
         .desk
         .store
@@ -170,7 +169,7 @@ pub(super) async fn grant(
             "Too many wrong passwords. Try again after {}.",
             super::page::day_and_time(until),
         ),
-        SignInCharge::Charged if place.matches(cardmember.password_hash.clone(), password).await => {
+        SignInCharge::Charged if place.matches(hash, password).await => {
             let audit = AuditEvent {
                 at: now,
                 kind: "step_up_granted",
@@ -182,13 +181,14 @@ pub(super) async fn grant(
                 ),
             };
             let (token, renewed) = session::new_token();
-            let session = signed_in.actor.session;
-            let granted = web
-                .desk
-                .store
-                .grant_step_up(session, renewed, card.row, form.operation.operation(), audit)
-                .await?;
-            if !granted {
+            let grant = GrantStepUp {
+                actor: signed_in.actor,
+                opened_at: signed_in.opened_at,
+                renewed,
+                card: card.row,
+                operation: form.operation.operation(),
+            };
+            if !web.desk.grant_step_up(grant, audit).await? {
                 return Err(Told::signed_out().into());
             }
             let next = Redirect::to(&target(&card, form.operation, form.version));

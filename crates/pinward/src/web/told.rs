@@ -276,7 +276,7 @@ impl From<Fault> for Told {
             );
         }
         let (status, code, headline) = match fault {
-            Fault::Hsm(_) | Fault::Store(_) => (
+            Fault::Hsm(_) | Fault::Store(_) | Fault::RecordEdited { .. } => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unreachable",
                 "We can't reach your cards right now.",

@@ -293,7 +293,7 @@ mod tests {
         let store = with_card(&dir).await;
         store.card(CARD).await.unwrap();
         store
-            .set_password(CardmemberId(999), "hash".into(), event())
+            .set_password(CardmemberId(999), "hash".into(), [6; 16], event())
             .await
             .unwrap_err();
         assert_eq!(store.cards.version(CARD), None);

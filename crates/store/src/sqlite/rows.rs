@@ -5,7 +5,7 @@ use rusqlite::{Error, Result, Row, types::Type};
 
 use crate::{
     AttemptRecord, AuditAnchor, AuditRecord, CardRecord, CardmemberRecord, DueNotice, MessageRecord,
-    OwedCount, OwedMessage, SessionRecord,
+    OwedCount, OwedMessage, SessionRecord, StepUpRecord,
 };
 
 pub(super) fn row_id(card: CardRef) -> i64 {
@@ -85,6 +85,7 @@ pub(super) fn cardmember(row: &Row<'_>) -> Result<CardmemberRecord> {
         email: row.get(3)?,
         user_id: row.get(4)?,
         password_hash: row.get(5)?,
+        password_mac: row.get(6)?,
     })
 }
 
@@ -95,6 +96,15 @@ pub(super) fn session(row: &Row<'_>) -> Result<SessionRecord> {
         cardmember: CardmemberId(row.get(1)?),
         opened_at: Timestamp(row.get(2)?),
         seen_at: Timestamp(row.get(3)?),
+        mac: row.get(4)?,
+    })
+}
+
+/// Columns as in `STEP_UP`.
+pub(super) fn step_up(row: &Row<'_>) -> Result<StepUpRecord> {
+    Ok(StepUpRecord {
+        granted_at: Timestamp(row.get(0)?),
+        mac: row.get(1)?,
     })
 }
 

@@ -18,9 +18,10 @@ const WRITER_CACHE_KIB: i64 = 256 * 1024;
 /// Small: it is void after each commit, and cards are read from memory.
 const READER_CACHE_KIB: i64 = 8 * 1024;
 
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../sql/sqlite/0001_first.sql"),
     include_str!("../../sql/sqlite/0002_owed.sql"),
+    include_str!("../../sql/sqlite/0003_desk_record_macs.sql"),
 ];
 
 const CREATE_MIGRATION_TABLE: &str =

@@ -1,10 +1,10 @@
 //! Passwords, sessions and step-ups.
 
-use cards::{CardRef, CardmemberId, Timestamp};
+use cards::{CardmemberId, Timestamp};
 use rusqlite::OptionalExtension;
 
 use crate::{
-    AuditEvent, SessionRecord, SignInCharge,
+    AuditEvent, SessionRecord, SignInCharge, StepUpGrant,
     sqlite::{commit::Writing, committer::Failure, rows, statements as sql},
 };
 
@@ -12,12 +12,14 @@ pub(super) fn set_password(
     writing: &mut Writing<'_>,
     cardmember: CardmemberId,
     password_hash: &str,
+    mac: &[u8; 16],
     audit: &AuditEvent,
 ) -> Result<(), Failure> {
-    let set = writing
-        .connection
-        .prepare_cached(sql::SET_PASSWORD)?
-        .execute((password_hash, cardmember.0))?;
+    let set =
+        writing
+            .connection
+            .prepare_cached(sql::SET_PASSWORD)?
+            .execute((password_hash, mac, cardmember.0))?;
     if set == 0 {
         return Err(no_such(cardmember));
     }
@@ -84,6 +86,7 @@ pub(super) fn open_session(
         session.cardmember.0,
         session.opened_at.0,
         session.seen_at.0,
+        &session.mac,
     ))?;
     write_tries(writing, session.cardmember, 0, Timestamp(0))?;
     writing.append_audit(std::slice::from_ref(audit))
@@ -116,16 +119,15 @@ pub(super) fn close_session(writing: &Writing<'_>, token_hash: &[u8; 32]) -> Res
 
 pub(super) fn grant_step_up(
     writing: &mut Writing<'_>,
-    session: &[u8; 32],
-    renewed: &[u8; 32],
-    card: CardRef,
-    operation: &str,
+    grant: &StepUpGrant,
     audit: &AuditEvent,
 ) -> Result<bool, Failure> {
     let found = writing
         .connection
         .prepare_cached(sql::RENEW_SESSION)?
-        .query_row((renewed, session), |row| row.get(0).map(CardmemberId))
+        .query_row((grant.renewed, grant.renewed_mac, grant.session), |row| {
+            row.get(0).map(CardmemberId)
+        })
         .optional()?;
     let Some(cardmember) = found else {
         return Ok(false);
@@ -133,13 +135,14 @@ pub(super) fn grant_step_up(
     writing
         .connection
         .prepare_cached(sql::MOVE_STEP_UPS)?
-        .execute((renewed, session))?;
+        .execute((grant.renewed, grant.session))?;
     write_tries(writing, cardmember, 0, Timestamp(0))?;
     writing.connection.prepare_cached(sql::GRANT_STEP_UP)?.execute((
-        renewed,
-        rows::row_id(card),
-        operation,
+        grant.renewed,
+        rows::row_id(grant.card),
+        grant.operation,
         audit.at.0,
+        grant.mac,
     ))?;
     writing.append_audit(std::slice::from_ref(audit))?;
     Ok(true)

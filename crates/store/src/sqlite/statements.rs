@@ -53,31 +53,33 @@ statements! {
     ATTEMPTS = "SELECT attempt, kind, version, atc, sent_at, outcome, evidence, resolved_at \
         FROM script_attempt WHERE card = $1 ORDER BY attempt";
 
-    CARDMEMBER_BY_ID = "SELECT id, reference, name, email, user_id, password_hash \
+    CARDMEMBER_BY_ID = "SELECT id, reference, name, email, user_id, password_hash, password_mac \
         FROM cardmember WHERE id = $1";
-    CARDMEMBER_BY_REFERENCE = "SELECT id, reference, name, email, user_id, password_hash \
+    CARDMEMBER_BY_REFERENCE = "SELECT id, reference, name, email, user_id, password_hash, password_mac \
         FROM cardmember WHERE reference = $1";
-    CARDMEMBER_BY_USER_ID = "SELECT id, reference, name, email, user_id, password_hash \
+    CARDMEMBER_BY_USER_ID = "SELECT id, reference, name, email, user_id, password_hash, password_mac \
         FROM cardmember WHERE user_id = $1";
     INSERT_CARDMEMBER = "INSERT INTO cardmember (reference, name, email, user_id) VALUES ($1, $2, $3, $4)";
-    SET_PASSWORD = "UPDATE cardmember SET password_hash = $1 WHERE id = $2";
+    SET_PASSWORD = "UPDATE cardmember SET password_hash = $1, password_mac = $2 WHERE id = $3";
     SIGN_IN_TRIES = "SELECT sign_in_failures, sign_in_locked_until FROM cardmember WHERE id = $1";
     CHARGE_SIGN_IN = "UPDATE cardmember SET sign_in_failures = $1, sign_in_locked_until = $2 WHERE id = $3";
 
-    INSERT_SESSION = "INSERT INTO session (token_hash, cardmember, opened_at, seen_at) VALUES ($1, $2, $3, $4)";
+    INSERT_SESSION = "INSERT INTO session (token_hash, cardmember, opened_at, seen_at, mac) \
+        VALUES ($1, $2, $3, $4, $5)";
     SEE_SESSION = "UPDATE session SET seen_at = $1 \
         WHERE token_hash = $2 AND seen_at >= $3 AND opened_at >= $4 \
-        RETURNING token_hash, cardmember, opened_at, seen_at";
-    RENEW_SESSION = "UPDATE session SET token_hash = $1 WHERE token_hash = $2 RETURNING cardmember";
+        RETURNING token_hash, cardmember, opened_at, seen_at, mac";
+    RENEW_SESSION = "UPDATE session SET token_hash = $1, mac = $2 WHERE token_hash = $3 RETURNING cardmember";
     DELETE_SESSION = "DELETE FROM session WHERE token_hash = $1";
     DELETE_SESSIONS_OF = "DELETE FROM session WHERE cardmember = $1";
     MOVE_STEP_UPS = "UPDATE step_up SET session = $1 WHERE session = $2";
     DELETE_STEP_UPS = "DELETE FROM step_up WHERE session = $1";
     DELETE_STEP_UPS_OF = "DELETE FROM step_up WHERE session IN (SELECT token_hash FROM session WHERE cardmember = $1)";
-    GRANT_STEP_UP = "INSERT INTO step_up (session, card, operation, granted_at, spent) \
-        VALUES ($1, $2, $3, $4, 0) \
-        ON CONFLICT (session, card, operation) DO UPDATE SET granted_at = excluded.granted_at, spent = 0";
-    STEP_UP = "SELECT granted_at FROM step_up WHERE session = $1 AND card = $2 AND operation = $3 \
+    GRANT_STEP_UP = "INSERT INTO step_up (session, card, operation, granted_at, mac, spent) \
+        VALUES ($1, $2, $3, $4, $5, 0) \
+        ON CONFLICT (session, card, operation) \
+        DO UPDATE SET granted_at = excluded.granted_at, mac = excluded.mac, spent = 0";
+    STEP_UP = "SELECT granted_at, mac FROM step_up WHERE session = $1 AND card = $2 AND operation = $3 \
         AND granted_at >= $4 AND spent = 0";
     SPEND_STEP_UP = "UPDATE step_up SET spent = 1 WHERE session = $1 AND card = $2 AND operation = $3 \
         AND granted_at >= $4 AND spent = 0";

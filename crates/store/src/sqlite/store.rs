@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use crate::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
     DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, OwedCount, OwedMessage, Reissue,
-    ReissueOutcome, SessionRecord, SignInCharge, StepUpSpend, Store, StoreFault,
+    ReissueOutcome, SessionRecord, SignInCharge, StepUpGrant, StepUpRecord, StepUpSpend, Store, StoreFault,
     sqlite::{
         SqliteStore,
         commit::Writing,
@@ -171,6 +171,16 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn judge_cardmembers(&self, batch: Vec<NewCardmember>) -> Result<Vec<RefusedRow>, StoreFault> {
+        self.read(move |connection| Ok(import::judge_cardmembers(connection, &batch)?.refused))
+            .await
+    }
+
+    async fn judge_cards(&self, batch: Vec<CardRecord>) -> Result<Vec<RefusedRow>, StoreFault> {
+        self.read(move |connection| Ok(import::judge_cards(connection, &batch)?.refused))
+            .await
+    }
+
     async fn cardmember(&self, id: CardmemberId) -> Result<Option<CardmemberRecord>, StoreFault> {
         self.read(move |connection| one(connection, sql::CARDMEMBER_BY_ID, [id.0], rows::cardmember))
             .await
@@ -209,9 +219,10 @@ impl Store for SqliteStore {
         &self,
         cardmember: CardmemberId,
         password_hash: String,
+        mac: [u8; 16],
         audit: AuditEvent,
     ) -> Result<(), StoreFault> {
-        self.write(move |writing| sign_in::set_password(writing, cardmember, &password_hash, &audit))
+        self.write(move |writing| sign_in::set_password(writing, cardmember, &password_hash, &mac, &audit))
             .await
     }
 
@@ -231,30 +242,16 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn grant_step_up(
-        &self,
-        session: [u8; 32],
-        renewed: [u8; 32],
-        card: CardRef,
-        operation: &'static str,
-        audit: AuditEvent,
-    ) -> Result<bool, StoreFault> {
-        self.write(move |writing| {
-            sign_in::grant_step_up(writing, &session, &renewed, card, operation, &audit)
-        })
-        .await
+    async fn grant_step_up(&self, grant: StepUpGrant, audit: AuditEvent) -> Result<bool, StoreFault> {
+        self.write(move |writing| sign_in::grant_step_up(writing, &grant, &audit))
+            .await
     }
 
-    async fn has_step_up(&self, spend: StepUpSpend) -> Result<bool, StoreFault> {
-        self.read(move |connection| {
-            connection.prepare_cached(sql::STEP_UP)?.exists((
-                spend.session,
-                rows::row_id(spend.card),
-                spend.operation,
-                spend.not_before.0,
-            ))
-        })
-        .await
+    async fn step_up(&self, spend: StepUpSpend) -> Result<Option<StepUpRecord>, StoreFault> {
+        let card = rows::row_id(spend.card);
+        let wanted = (spend.session, card, spend.operation, spend.not_before.0);
+        self.read(move |connection| one(connection, sql::STEP_UP, wanted, rows::step_up))
+            .await
     }
 
     async fn session(

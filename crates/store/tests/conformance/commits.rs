@@ -57,7 +57,7 @@ async fn with_step_up(store: &impl Store) -> CardmemberId {
     let holder = with_one_card(store).await;
     with_session(store, holder).await;
     store
-        .grant_step_up(SESSION, SESSION, CardRef(1), "change_pin", event("stepped_up"))
+        .grant_step_up(step_up_grant("change_pin"), event("stepped_up"))
         .await
         .unwrap();
     holder
@@ -67,13 +67,13 @@ pub(crate) async fn a_commit_takes_effect_in_all_its_parts(bed: &impl Bed) {
     let store = bed.open();
     let holder = with_step_up(&store).await;
     let (_, _, before, _, _) = traces(&store).await;
-    assert!(store.has_step_up(spend("change_pin")).await.unwrap());
+    assert!(store.step_up(spend("change_pin")).await.unwrap().is_some());
 
     let outcome = commit_one(&store, everything(holder)).await;
 
     assert_eq!(outcome, CommitOutcome::Done { audit: before + 2 });
     assert_eq!(traces(&store).await, (2, 2, before + 2, 1, 1));
-    assert!(!store.has_step_up(spend("change_pin")).await.unwrap());
+    assert_eq!(store.step_up(spend("change_pin")).await.unwrap(), None);
     let card = card_one(&store).await;
     assert_eq!((card.state, card.mac), (2_u64.to_be_bytes().to_vec(), [4; 16]));
     let attempt = store.attempts(CardRef(1)).await.unwrap().remove(0);
@@ -97,7 +97,7 @@ pub(crate) async fn a_commit_on_an_old_version_writes_nothing(bed: &impl Bed) {
 
     assert_eq!(outcome, CommitOutcome::VersionConflict);
     assert_eq!(traces(&store).await, before);
-    assert!(store.has_step_up(spend("change_pin")).await.unwrap());
+    assert!(store.step_up(spend("change_pin")).await.unwrap().is_some());
     let outcome = commit_one(&store, journal_only(1)).await;
     assert_eq!(
         outcome,
@@ -224,7 +224,7 @@ pub(crate) async fn a_step_up_is_bound_to_session_card_operation_and_age(bed: &i
         },
     ];
     for step_up in wrong {
-        assert!(!store.has_step_up(step_up.clone()).await.unwrap());
+        assert_eq!(store.step_up(step_up.clone()).await.unwrap(), None);
         let commit = Commit {
             step_up: Some(step_up),
             ..journal_only(1)
@@ -243,12 +243,13 @@ pub(crate) async fn a_step_up_is_bound_to_session_card_operation_and_age(bed: &i
     );
 
     store
-        .grant_step_up(SESSION, SESSION, CardRef(1), "change_pin", event("stepped_up"))
+        .grant_step_up(step_up_grant("change_pin"), event("stepped_up"))
         .await
         .unwrap();
     store.close_session(SESSION).await.unwrap();
-    assert!(
-        !store.has_step_up(spend("change_pin")).await.unwrap(),
+    assert_eq!(
+        store.step_up(spend("change_pin")).await.unwrap(),
+        None,
         "ended with the session"
     );
 }

@@ -57,7 +57,7 @@ pub(crate) async fn one_step_up_is_spent_once_under_parallel_spenders(bed: &impl
     let holder = with_one_card(&store).await;
     with_session(&store, holder).await;
     store
-        .grant_step_up(SESSION, SESSION, CardRef(1), "view_pin", event("stepped_up"))
+        .grant_step_up(step_up_grant("view_pin"), event("stepped_up"))
         .await
         .unwrap();
     let step_up = StepUpSpend {

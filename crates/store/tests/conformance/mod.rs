@@ -12,7 +12,7 @@ pub(crate) mod sign_in;
 use cards::{CardKey, CardRef, CardRole, CardmemberId, Expiry, ProgrammeId, Psn, SealedPan, Timestamp};
 use store::{
     AuditEvent, CardRecord, Commit, CommitOutcome, MessageRecord, NewCardmember, NewState, SessionRecord,
-    Store,
+    StepUpGrant, Store,
 };
 
 /// An empty database that several handles, as of several processes, can be opened on.
@@ -145,8 +145,21 @@ pub(crate) async fn with_session(store: &impl Store, cardmember: CardmemberId) {
         cardmember,
         opened_at: NOW,
         seen_at: NOW,
+        mac: [5; 16],
     };
     store.open_session(session, event("signed_in")).await.unwrap();
+}
+
+/// A step-up on card 1 in the session, whose token stays.
+pub(crate) fn step_up_grant(operation: &'static str) -> StepUpGrant {
+    StepUpGrant {
+        session: SESSION,
+        renewed: SESSION,
+        renewed_mac: [5; 16],
+        card: CardRef(1),
+        operation,
+        mac: [7; 16],
+    }
 }
 
 /// A right PIN with full tries on card 1: only the journal grows.

@@ -1,6 +1,6 @@
 //! Passwords and sessions.
 
-use store::{SignInCharge, StepUpSpend, Store};
+use store::{SignInCharge, StepUpGrant, StepUpRecord, StepUpSpend, Store};
 
 use super::*;
 
@@ -106,11 +106,18 @@ pub(crate) async fn a_session_ends_when_idle_old_or_closed(bed: &impl Bed) {
 
 pub(crate) async fn a_step_up_renews_the_sessions_token_and_takes_its_other_grants_along(bed: &impl Bed) {
     const RENEWED: [u8; 32] = [9; 32];
+    const RENEWED_MAC: [u8; 16] = [9; 16];
     let store = bed.open();
     let holder = with_one_card(&store).await;
     with_session(&store, holder).await;
     let grant = |session, renewed, operation| {
-        store.grant_step_up(session, renewed, CardRef(1), operation, event("stepped_up"))
+        let grant = StepUpGrant {
+            session,
+            renewed,
+            renewed_mac: RENEWED_MAC,
+            ..step_up_grant(operation)
+        };
+        store.grant_step_up(grant, event("stepped_up"))
     };
     let find = |token| store.session(token, NOW.plus_ms(1), NOW, NOW);
     assert!(grant(SESSION, SESSION, "view_pin").await.unwrap());
@@ -121,6 +128,7 @@ pub(crate) async fn a_step_up_renews_the_sessions_token_and_takes_its_other_gran
     assert_eq!(find(SESSION).await.unwrap(), None);
     let session = find(RENEWED).await.unwrap().unwrap();
     assert_eq!((session.cardmember, session.opened_at), (holder, NOW));
+    assert_eq!(session.mac, RENEWED_MAC);
     for operation in ["view_pin", "change_pin", "unlock_pin"] {
         let spend = |session| StepUpSpend {
             session,
@@ -128,11 +136,14 @@ pub(crate) async fn a_step_up_renews_the_sessions_token_and_takes_its_other_gran
             operation,
             not_before: NOW,
         };
-        assert!(!store.has_step_up(spend(SESSION)).await.unwrap(), "{operation}");
-        let is_granted = operation != "unlock_pin";
+        assert_eq!(store.step_up(spend(SESSION)).await.unwrap(), None, "{operation}");
+        let granted = (operation != "unlock_pin").then_some(StepUpRecord {
+            granted_at: NOW,
+            mac: step_up_grant(operation).mac,
+        });
         assert_eq!(
-            store.has_step_up(spend(RENEWED)).await.unwrap(),
-            is_granted,
+            store.step_up(spend(RENEWED)).await.unwrap(),
+            granted,
             "{operation}"
         );
     }
@@ -153,14 +164,19 @@ pub(crate) async fn a_new_password_ends_the_sessions_of_its_cardmember_only(bed:
         cardmember: other,
         opened_at: NOW,
         seen_at: NOW,
+        mac: [5; 16],
     };
     store.open_session(session, event("signed_in")).await.unwrap();
     for token in [SESSION, OTHERS] {
-        let granted = store.grant_step_up(token, token, CardRef(1), "view_pin", event("stepped_up"));
-        assert!(granted.await.unwrap());
+        let grant = StepUpGrant {
+            session: token,
+            renewed: token,
+            ..step_up_grant("view_pin")
+        };
+        assert!(store.grant_step_up(grant, event("stepped_up")).await.unwrap());
     }
     store
-        .set_password(holder, "$argon2id$".into(), event("password_set"))
+        .set_password(holder, "$argon2id$".into(), [6; 16], event("password_set"))
         .await
         .unwrap();
     for (token, is_alive) in [(SESSION, false), (OTHERS, true)] {
@@ -172,7 +188,7 @@ pub(crate) async fn a_new_password_ends_the_sessions_of_its_cardmember_only(bed:
             operation: "view_pin",
             not_before: NOW,
         };
-        assert_eq!(store.has_step_up(spend).await.unwrap(), is_alive);
+        assert_eq!(store.step_up(spend).await.unwrap().is_some(), is_alive);
     }
 }
 
@@ -181,17 +197,23 @@ pub(crate) async fn a_password_is_set_for_an_existing_cardmember_only(bed: &impl
     let holder = with_cardmember(&store).await;
     let before = audit_len(&store).await;
     store
-        .set_password(CardmemberId(999), "$argon2id$".into(), event("password_set"))
+        .set_password(
+            CardmemberId(999),
+            "$argon2id$".into(),
+            [6; 16],
+            event("password_set"),
+        )
         .await
         .unwrap_err();
     assert_eq!(audit_len(&store).await, before);
     store
-        .set_password(holder, "$argon2id$".into(), event("password_set"))
+        .set_password(holder, "$argon2id$".into(), [6; 16], event("password_set"))
         .await
         .unwrap();
     assert_eq!(audit_len(&store).await, before + 1);
     let by_user_id = store.cardmember_by_user_id("cm1").await.unwrap().unwrap();
     assert_eq!(by_user_id.password_hash.as_deref(), Some("$argon2id$"));
+    assert_eq!(by_user_id.password_mac, Some([6; 16]));
     assert_eq!(store.cardmember(holder).await.unwrap(), Some(by_user_id));
     assert_eq!(store.cardmember_by_user_id("nobody").await.unwrap(), None);
 }

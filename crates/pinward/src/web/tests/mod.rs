@@ -222,17 +222,11 @@ async fn cardmember(desk: &Desk, user_id: &str, name: &str) -> cards::Cardmember
         user_id: Some(user_id.to_owned()),
     };
     desk.store.import_cardmembers(vec![new], made()).await.unwrap();
-    let id = desk
-        .store
-        .cardmembers_by_reference(vec![user_id.to_owned()])
-        .await
-        .unwrap()[0]
-        .unwrap();
-    desk.store
-        .set_password(id, hash_password(PASSWORD), made())
+    let found = desk.store.cardmember_by_user_id(user_id).await.unwrap().unwrap();
+    desk.set_password(&found, hash_password(PASSWORD), made())
         .await
         .unwrap();
-    id
+    found.id
 }
 
 async fn card(desk: &Desk, cardmember: cards::CardmemberId, pan: &str, state: &CardState) -> CardRef {

@@ -7,7 +7,7 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use sha2::{Digest, Sha256};
-use store::SessionRecord;
+use store::AuditEvent;
 use tokio::task::JoinSet;
 
 use crate::web::password::WAITING_MAX;
@@ -139,13 +139,20 @@ async fn a_session_ends_when_idle_too_long_and_when_open_too_long() {
     ];
     for (token, opened_at, seen_at, alive) in cases {
         let token_hash = Sha256::digest(token).into();
-        let session = SessionRecord {
-            token_hash,
-            cardmember: portal.ada,
-            opened_at,
-            seen_at,
+        let opened = AuditEvent {
+            at: opened_at,
+            ..made()
         };
-        portal.desk.store.open_session(session, made()).await.unwrap();
+        portal
+            .desk
+            .open_session(token_hash, portal.ada, opened)
+            .await
+            .unwrap();
+        let seen = portal
+            .desk
+            .store
+            .session(token_hash, seen_at, opened_at, opened_at);
+        seen.await.unwrap().unwrap();
         let answer = portal.get("/", &format!("pinward={token}")).await;
         assert_eq!(answer.status == StatusCode::OK, alive, "{token}");
     }
