@@ -342,8 +342,6 @@ naive! {
     attempts(card: CardRef) -> Vec<AttemptRecord>;
     import_cardmembers(batch: Vec<NewCardmember>, audit: AuditEvent) -> ImportReport;
     import_cards(batch: Vec<CardRecord>, audit: AuditEvent) -> ImportReport;
-    judge_cardmembers(batch: Vec<NewCardmember>) -> Vec<RefusedRow>;
-    judge_cards(batch: Vec<CardRecord>) -> Vec<RefusedRow>;
     cardmember(id: CardmemberId) -> Option<CardmemberRecord>;
     cardmember_by_user_id(user_id: &str) -> Option<CardmemberRecord>;
     cardmembers_by_reference(references: Vec<String>) -> Vec<Option<CardmemberId>>;

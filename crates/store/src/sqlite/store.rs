@@ -171,16 +171,6 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn judge_cardmembers(&self, batch: Vec<NewCardmember>) -> Result<Vec<RefusedRow>, StoreFault> {
-        self.read(move |connection| Ok(import::judge_cardmembers(connection, &batch)?.refused))
-            .await
-    }
-
-    async fn judge_cards(&self, batch: Vec<CardRecord>) -> Result<Vec<RefusedRow>, StoreFault> {
-        self.read(move |connection| Ok(import::judge_cards(connection, &batch)?.refused))
-            .await
-    }
-
     async fn cardmember(&self, id: CardmemberId) -> Result<Option<CardmemberRecord>, StoreFault> {
         self.read(move |connection| one(connection, sql::CARDMEMBER_BY_ID, [id.0], rows::cardmember))
             .await
