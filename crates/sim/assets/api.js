@@ -23,7 +23,7 @@
  * @typedef {{title: string, host_version: number, chip_versions: number[], plastic_version: number | null,
  *   tries_left: number, agrees: boolean, journey: Journey}} PlayedStep
  * @typedef {{attempt: number, kind: string, version: number, atc: number, outcome: string, evidence: string}} Attempt
- * @typedef {{right: boolean, steps: PlayedStep[], attempts: Attempt[]}} Played
+ * @typedef {{right: boolean, contact_uses: number, contact_uses_more: number, steps: PlayedStep[], attempts: Attempt[]}} Played
  */
 
 /** The server said no; the message is for the person. */

@@ -80,9 +80,10 @@ function sum() {
 /** @param {Story} story @param {Played} played */
 function tell(story, played) {
   say(byId("told-title"), `${story.profile}: ${story.title}`);
+  const uses = `${played.contact_uses} contact uses${played.contact_uses_more > 0 ? ` and ${played.contact_uses_more} more` : ""}`;
   const words = played.right
-    ? "Bank and chip have the same PIN, the bank knows it, and it said nothing wrong on the way."
-    : "What the bank says of the chip isn't what the chip holds, or it didn't find out in time.";
+    ? `Bank and chip have the same PIN after ${uses}, the bank knows it, and it said nothing wrong on the way.`
+    : `What the bank says of the chip isn't what the chip holds, or it didn't find out in time: ${uses}.`;
   byId("told-verdict").dataset.approved = String(played.right);
   byId("told-verdict").replaceChildren(verdictSign(played.right), words);
   byId("told-steps").replaceChildren(...played.steps.map(toldStep));

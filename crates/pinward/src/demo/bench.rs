@@ -26,9 +26,8 @@ const PROFILES: [(&str, &str, &str); 12] = [
 
 /// `[[programme]]` of every profile.
 ///
-/// The simulated cards keep their report of a script until the issuer has authenticated itself in a later transaction,
-/// so the programmes say so: a real product's documents decide it there. The bench unlocks its cards as often as somebody
-/// presses Play.
+/// Their scripts follow the default rules of each profile, as an issuer has them who knows no more of its product. The bench
+/// unlocks its cards as often as somebody presses Play.
 pub(super) fn programmes() -> String {
     let mut text = String::new();
     for (profile, name, _) in PROFILES {
@@ -46,7 +45,6 @@ unlocks_max = 255
 amount_max_minor = 200000
 amount_without_pin_max_minor = 5000
 currency = 978
-script = {{ report = "until-issuer-authenticated" }}
 "#
         );
     }

@@ -21,14 +21,19 @@ use crate::terminal::{
 /// Amount of each purchase, in minor units: small, so that none is refused for its size.
 const AMOUNT: u64 = 500;
 /// Insertions that bring a card from any state to rest.
-const INSERTIONS_MAX: usize = 4;
+const INSERTIONS_TO_REST_MAX: usize = 4;
 
 /// A story that was played.
 #[derive(Debug, Serialize)]
 pub(in crate::sandbox) struct Played {
-    /// What the story is about happened, the bank said nothing wrong of the chip at any step, and in the end both have the
-    /// same PIN and the bank knows it.
+    /// What the story is about happened, the bank said nothing wrong of the chip at any step, and after the contact uses that
+    /// the story has itself both have the same PIN and the bank knows it.
     right: bool,
+    /// Times that the card was at a terminal's contacts in the story.
+    contact_uses: usize,
+    /// Times more until bank and chip had the same PIN and the bank knew it. A story has as many as scripts need with any
+    /// rules, so none is right.
+    contact_uses_more: usize,
     steps: Vec<Step>,
     /// The script attempts of this story, with the evidence for how each ended.
     attempts: Vec<AttemptView>,
@@ -45,7 +50,7 @@ struct Step {
     /// The version that the plastic holds.
     plastic_version: Option<u32>,
     tries_left: u8,
-    /// What the bank says of the chip isn't wrong.
+    /// The version that the plastic holds is among those that the bank calls possible.
     agrees: bool,
     journey: Journey,
 }
@@ -77,6 +82,7 @@ impl<'s> Player<'s> {
         self.steps.clear();
         let attempts_before = before.script.attempts.len();
         story.play(&mut self).await?;
+        let contact_uses = self.steps.len();
         let end = self.come_to_rest().await?;
         let tries_full = self.chip.state().pin_tries_left == self.chip.perso().pin_try_limit;
         let reached = end.host.version == before.host.version + story.new_pins()
@@ -86,8 +92,11 @@ impl<'s> Player<'s> {
                 .is_some_and(|step| step.journey.outcome.approved)
             && (!story.uses_tries_up() || self.steps.iter().any(|step| step.tries_left == 0));
         let never_wrong = self.steps.iter().all(|step| step.agrees);
+        let contact_uses_more = self.steps.len() - contact_uses;
         Ok(Played {
-            right: reached && never_wrong && tries_full && is_at_rest(&end),
+            right: reached && never_wrong && tries_full && is_at_rest(&end) && contact_uses_more == 0,
+            contact_uses,
+            contact_uses_more,
             steps: self.steps,
             attempts: end.script.attempts.into_iter().skip(attempts_before).collect(),
         })
@@ -96,7 +105,7 @@ impl<'s> Player<'s> {
     /// Inserts the card in the shop until bank and chip have the same PIN and the bank knows it.
     async fn come_to_rest(&mut self) -> Result<BankView, BankError> {
         let mut bank = self.bank().await?;
-        for _ in 0..INSERTIONS_MAX {
+        for _ in 0..INSERTIONS_TO_REST_MAX {
             if is_at_rest(&bank) {
                 break;
             }
@@ -187,7 +196,7 @@ impl<'s> Player<'s> {
             .pins
             .iter()
             .find_map(|(version, pin)| (Some(pin) == held.as_ref()).then_some(*version));
-        let agrees = plastic_version.is_none_or(|version| bank.chip.possible_versions.contains(&version));
+        let agrees = plastic_version.is_some_and(|version| bank.chip.possible_versions.contains(&version));
         let approved = journey.outcome.approved;
         self.steps.push(Step {
             title: title.to_owned(),
