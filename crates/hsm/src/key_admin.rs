@@ -17,7 +17,7 @@ use crate::keyring::{KeyRing, KeyValue, StoredKey};
 use crate::keystore::{KeyStore, is_key_name};
 use crate::records::AuthenticCard;
 use crate::seam::{
-    HsmError, HsmFault, HsmRefusal, Ibm3624Rule, KeyInfo, KeyName, KeyPurpose, PersonalisedCard,
+    HsmError, HsmFault, HsmRefusal, Ibm3624Rule, KeyFlaw, KeyInfo, KeyName, KeyPurpose, PersonalisedCard,
 };
 use crate::{chip, ibm3624, key_block, key_purpose, pins};
 
@@ -34,7 +34,7 @@ pub(crate) fn generate(
     now: Timestamp,
 ) -> Result<KeyInfo, HsmError> {
     let bytes = key_material::generate(purpose)?;
-    let material = KeyMaterial::from_bytes(purpose, &bytes).ok_or(HsmRefusal::KeyBlock)?;
+    let material = KeyMaterial::from_bytes(purpose, &bytes).ok_or(HsmRefusal::KeyBlock(KeyFlaw::Value))?;
     add(store, name, purpose, material, key_purpose::leaves(purpose), now)
 }
 
@@ -49,21 +49,23 @@ pub(crate) fn load_components(
     now: Timestamp,
 ) -> Result<KeyInfo, HsmError> {
     if !(COMPONENTS_MIN..=COMPONENTS_MAX).contains(&paths.len()) {
-        return Err(HsmRefusal::KeyBlock.into());
+        return Err(HsmRefusal::KeyBlock(KeyFlaw::ComponentCount).into());
     }
     let mut sum = Zeroizing::new([0; COMPONENT_LEN_BYTES]);
-    for path in paths {
+    for (number, path) in (1..).zip(paths) {
         let content = read_component(path)?;
-        let component = parse_component(&content).ok_or(HsmRefusal::KeyBlock)?;
+        let flaw = KeyFlaw::Component { number };
+        let component = parse_component(&content).ok_or(HsmRefusal::KeyBlock(flaw))?;
         for (to, from) in sum.iter_mut().zip(component.expose_bytes()) {
             *to ^= from;
         }
     }
     if *sum == [0; COMPONENT_LEN_BYTES] {
-        return Err(HsmRefusal::KeyBlock.into());
+        return Err(HsmRefusal::KeyBlock(KeyFlaw::ComponentsCancel).into());
     }
     let purpose = KeyPurpose::KeyExchange;
-    let material = KeyMaterial::from_bytes(purpose, sum.as_slice()).ok_or(HsmRefusal::KeyBlock)?;
+    let material =
+        KeyMaterial::from_bytes(purpose, sum.as_slice()).ok_or(HsmRefusal::KeyBlock(KeyFlaw::Value))?;
     add(store, name, purpose, material, false, now)
 }
 
@@ -221,7 +223,7 @@ fn add(
     );
     let is_pvk = purpose == KeyPurpose::PinVerificationVisa;
     if !is_key_name(&name.0) || is_pvk_name != is_pvk {
-        return Err(HsmRefusal::KeyBlock.into());
+        return Err(HsmRefusal::KeyBlock(KeyFlaw::Name).into());
     }
     let key = StoredKey {
         name,

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::key_material::{Algorithm, CheckValueMethod, FINGERPRINT_LEN_BYTES, Fingerprint, KeyMaterial};
 use crate::keyring::{KeyValue, StoredKey};
-use crate::seam::{HsmRefusal, KeyName, KeyPurpose};
+use crate::seam::{HsmRefusal, KeyFlaw, KeyName, KeyPurpose};
 use crate::{dice, ibm3624, key_purpose};
 
 const OPTIONAL_BLOCK_STORE: [u8; 2] = *b"10";
@@ -182,7 +182,8 @@ pub(crate) fn from_exchange(
     purpose: KeyPurpose,
     block: &str,
 ) -> Result<(KeyMaterial, bool), HsmRefusal> {
-    let unwrapped = unwrap(Kbpk::Aes(key_exchange_key), block).map_err(|_| HsmRefusal::KeyBlock)?;
+    let unwrapped = unwrap(Kbpk::Aes(key_exchange_key), block)
+        .map_err(|_| HsmRefusal::KeyBlock(KeyFlaw::NotAuthentic))?;
     let UnwrappedKey { header: found, key } = unwrapped;
     let wanted = header(purpose, false);
     let fits = found.usage == wanted.usage
@@ -192,7 +193,7 @@ pub(crate) fn from_exchange(
     if !fits {
         return Err(HsmRefusal::KeyUsage);
     }
-    let material = KeyMaterial::from_bytes(purpose, &key).ok_or(HsmRefusal::KeyBlock)?;
+    let material = KeyMaterial::from_bytes(purpose, &key).ok_or(HsmRefusal::KeyBlock(KeyFlaw::Value))?;
     let agrees = found.optional_blocks.iter().all(|optional| match optional.id() {
         OPTIONAL_BLOCK_KC_KEY_CHECK_VALUE => check_value_agrees(&material, optional.data()),
         OPTIONAL_BLOCK_KP_KBPK_CHECK_VALUE => {

@@ -81,8 +81,8 @@ pub enum HsmRefusal {
     NoSuchKey,
     #[error("a key with this name exists already")]
     KeyExists,
-    #[error("the key block or its components are not acceptable")]
-    KeyBlock,
+    #[error("the key can't be taken: {0}")]
+    KeyBlock(KeyFlaw),
     #[error("the key block is for another use, mode or algorithm")]
     KeyUsage,
     #[error("the key check value isn't the key's")]
@@ -91,6 +91,26 @@ pub enum HsmRefusal {
     KeyUnchanged,
     #[error("too many PIN envelopes are open")]
     Busy,
+}
+
+/// Why a key, or what it is put together from, isn't acceptable. Says which check failed, and nothing of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[expect(missing_docs, reason = "the error text of each variant says it")]
+pub enum KeyFlaw {
+    #[error("its key block is damaged, or not under this key exchange key")]
+    NotAuthentic,
+    #[error("it is too short, too long or too weak for its use")]
+    Value,
+    #[error("a name is 1 to 64 of a-z, 0-9 and -; Visa PVV keys, and no others, are pvk-1 to pvk-6")]
+    Name,
+    #[error("2 to 9 component files are needed")]
+    ComponentCount,
+    #[error(
+        "component file {number} doesn't hold 64 hexadecimal digits and, on the next line, their check value"
+    )]
+    Component { number: u8 },
+    #[error("the components cancel each other out: is one of them there twice?")]
+    ComponentsCancel,
 }
 
 /// The HSM can't be reached or is broken. For the operator; the caller can't tell whether anything was evaluated,

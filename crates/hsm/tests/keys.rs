@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use cards::{PinReference, Scheme, SealedPin, Timestamp};
 use hsm::{
-    CheckRequest, HsmError, HsmRefusal, ImportPin, KeyAdmin, KeyName, KeyPurpose, OpenError, PaymentHsm,
-    PinVerdict, SoftwareHsm, ZonePin, ZonePinFormat,
+    CheckRequest, HsmError, HsmRefusal, ImportPin, KeyAdmin, KeyFlaw, KeyName, KeyPurpose, OpenError,
+    PaymentHsm, PinVerdict, SoftwareHsm, ZonePin, ZonePinFormat,
 };
 use paycrypto::account::AccountDigits;
 use paycrypto::icc_keys::{IccKeyOption, IssuerKey, icc_master_key};
@@ -154,14 +154,14 @@ async fn a_name_that_is_none_makes_no_key_and_no_file() {
             .hsm
             .generate_key(name(bad), KeyPurpose::ZonePinTdes, NOW)
             .await;
-        assert_eq!(answer, refused(HsmRefusal::KeyBlock), "{bad}");
+        assert_eq!(answer, refused(HsmRefusal::KeyBlock(KeyFlaw::Name)), "{bad}");
     }
     for bad in ["pvk-0", "pvk-7", "pvk"] {
         let answer = world
             .hsm
             .generate_key(name(bad), KeyPurpose::PinVerificationVisa, NOW)
             .await;
-        assert_eq!(answer, refused(HsmRefusal::KeyBlock), "{bad}");
+        assert_eq!(answer, refused(HsmRefusal::KeyBlock(KeyFlaw::Name)), "{bad}");
     }
 }
 
@@ -315,7 +315,8 @@ async fn an_imported_block_must_fit_its_purpose_in_every_field() {
         let answer = import("zpk-new", KeyPurpose::ZonePinTdes, block).await;
         let refusal = match row {
             0..3 => HsmRefusal::KeyUsage,
-            _ => HsmRefusal::KeyBlock,
+            3 | 4 => HsmRefusal::KeyBlock(KeyFlaw::Value),
+            _ => HsmRefusal::KeyBlock(KeyFlaw::NotAuthentic),
         };
         assert_eq!(answer, refused(refusal), "row {row}");
     }
@@ -356,14 +357,18 @@ async fn components_need_two_files_and_right_check_values() {
     write("wrong-kcv.txt", &format!("{}\n0000000000\n", &first[..64]));
     write("no-kcv.txt", &first[..64]);
     write("short.txt", &first[2..]);
-    for bad in [
-        vec!["component-0.txt"],
-        vec!["component-0.txt", "wrong-kcv.txt"],
-        vec!["component-0.txt", "no-kcv.txt"],
-        vec!["component-0.txt", "short.txt"],
-        vec!["component-0.txt", "component-0.txt"],
+    let second = KeyFlaw::Component { number: 2 };
+    for (bad, flaw) in [
+        (vec!["component-0.txt"], KeyFlaw::ComponentCount),
+        (vec!["component-0.txt", "wrong-kcv.txt"], second),
+        (vec!["component-0.txt", "no-kcv.txt"], second),
+        (vec!["component-0.txt", "short.txt"], second),
+        (
+            vec!["component-0.txt", "component-0.txt"],
+            KeyFlaw::ComponentsCancel,
+        ),
     ] {
-        assert_eq!(load(&bad).await, refused(HsmRefusal::KeyBlock), "{bad:?}");
+        assert_eq!(load(&bad).await, refused(HsmRefusal::KeyBlock(flaw)), "{bad:?}");
     }
     let missing = load(&["component-0.txt", "nowhere.txt"]).await;
     assert!(matches!(missing, Err(HsmError::Fault(_))));

@@ -6,7 +6,7 @@ mod support;
 use cards::Timestamp;
 use data_encoding::HEXUPPER;
 use hsm::{
-    CheckRequest, HsmCard, HsmError, HsmRefusal, Item, KeyAdmin, KeyInfo, KeyPurpose, MessageToMac,
+    CheckRequest, HsmCard, HsmError, HsmRefusal, Item, KeyAdmin, KeyFlaw, KeyInfo, KeyPurpose, MessageToMac,
     MessageWithMac, PaymentHsm, PinVerdict, SoftwareHsm, ZonePin,
 };
 use paycrypto::account::AccountDigits;
@@ -402,9 +402,17 @@ async fn a_replacement_that_does_not_fit_is_refused_by_name_and_changes_nothing(
     let mut edited = key_block(purpose, &NEW_TDES);
     edited.replace_range(20..21, if &edited[20..21] == "0" { "1" } else { "0" });
     let cases = [
-        ("zpk-tdes", edited, HsmRefusal::KeyBlock),
-        ("zpk-tdes", String::new(), HsmRefusal::KeyBlock),
-        ("zpk-tdes", key_block(purpose, &[1; 8]), HsmRefusal::KeyBlock),
+        ("zpk-tdes", edited, HsmRefusal::KeyBlock(KeyFlaw::NotAuthentic)),
+        (
+            "zpk-tdes",
+            String::new(),
+            HsmRefusal::KeyBlock(KeyFlaw::NotAuthentic),
+        ),
+        (
+            "zpk-tdes",
+            key_block(purpose, &[1; 8]),
+            HsmRefusal::KeyBlock(KeyFlaw::Value),
+        ),
         (
             "zpk-tdes",
             key_block(KeyPurpose::ZonePinAes, &NEW_TDES),

@@ -6,7 +6,7 @@ mod support;
 use cards::PinReference;
 use data_encoding::HEXUPPER;
 use hsm::{
-    CheckReply, CheckRequest, HsmCard, HsmError, HsmRefusal, Ibm3624Rule, ImportPin, Item, KeyAdmin,
+    CheckReply, CheckRequest, HsmCard, HsmError, HsmRefusal, Ibm3624Rule, ImportPin, Item, KeyAdmin, KeyFlaw,
     KeyPurpose, NewPinVerdict, NewZonePin, PaymentHsm, PinVerdict, SoftwareHsm, ValidationDigits, ZonePin,
     ZonePinFormat,
 };
@@ -242,7 +242,10 @@ async fn a_base_key_of_another_length_is_not_taken() {
             support::NOW,
         )
         .await;
-    assert_eq!(taken, Err(HsmError::Refused(HsmRefusal::KeyBlock)));
+    assert_eq!(
+        taken,
+        Err(HsmError::Refused(HsmRefusal::KeyBlock(KeyFlaw::Value)))
+    );
     let made = world
         .hsm
         .generate_key(name("bdk"), KeyPurpose::DukptBaseAes, support::NOW)

@@ -145,7 +145,7 @@ impl ActError {
                 refusal @ (HsmRefusal::Unsupported
                 | HsmRefusal::NoSuchKey
                 | HsmRefusal::KeyExists
-                | HsmRefusal::KeyBlock
+                | HsmRefusal::KeyBlock(_)
                 | HsmRefusal::KeyUsage
                 | HsmRefusal::KeyCheckValue
                 | HsmRefusal::KeyUnchanged

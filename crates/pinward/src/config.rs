@@ -21,6 +21,9 @@ pub(crate) use host::{HostConfig, LinkConfig, OnLate, PinFormat, ProcessingCodes
 /// Name of the configuration file in a data directory.
 pub(crate) const FILE_NAME: &str = "pinward.toml";
 
+/// Longest path of a Unix socket, with room for the ending of a directory that is being made.
+const SOCKET_LEN_MAX_BYTES: usize = 100;
+
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,7 +117,9 @@ pub(crate) enum MailTls {
 /// The configuration can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("{path}: {cause}")]
+    #[error(
+        "{path}: {cause}; --data or --config names an installation's pinward.toml, and pinward.example.toml shows one"
+    )]
     Read { path: PathBuf, cause: std::io::Error },
     #[error("{path}: {cause}")]
     Toml {
@@ -212,6 +217,13 @@ impl Config {
         }
         if self.mail.from.parse::<lettre::message::Mailbox>().is_err() {
             return Err(("mail.from".into(), "is not a mail address"));
+        }
+        let socket = std::path::absolute(directory.join(&self.hsm.socket));
+        if socket.is_ok_and(|path| path.as_os_str().len() > SOCKET_LEN_MAX_BYTES) {
+            return Err((
+                "hsm.socket".into(),
+                "is longer than 100 bytes as an absolute path: choose a shorter one, or a data directory nearer to the root",
+            ));
         }
         Ok(())
     }
@@ -439,6 +451,11 @@ mod tests {
             ("name = \"acquirer-2\"", "name = \"acquirer-1\"", "acquirer-1"),
             ("id = \"charge\"", "id = \"credit\"", "programme credit"),
             ("smtp_host", "# smtp_host", "smtp_host"),
+            (
+                "socket = \"hsm.sock\"",
+                "socket = \"/run/a-directory-whose-name-is-so-long-that-no-socket-can-be-bound-in-it-because-addresses-hold-108-bytes/hsm.sock\"",
+                "hsm.socket",
+            ),
             (
                 "session_idle_minutes = 10",
                 "session_idle_minutes = 0",

@@ -395,7 +395,7 @@ async fn a_bad_line_or_key_refuses_the_whole_file() {
         ],
         "",
     );
-    ended.refused("the key block or its components are not acceptable");
+    ended.refused("its key block is damaged, or not under this key exchange key");
     assert!(
         moving
             .store()

@@ -7,6 +7,9 @@ use hsm::{ServeError, ServeOptions};
 
 use crate::failure::Failure;
 
+/// `sun_path` of Linux, without the zero that ends it.
+const SOCKET_LEN_MAX_BYTES: usize = 107;
+
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Directory of the key store; made on first start
@@ -21,6 +24,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let socket = std::path::absolute(&arguments.socket)?;
+    if socket.as_os_str().len() > SOCKET_LEN_MAX_BYTES {
+        return Err(Failure::Usage(format!(
+            "--socket {}: longer than {SOCKET_LEN_MAX_BYTES} bytes, which is all that a Unix socket's address holds; choose a shorter path",
+            socket.display()
+        )));
+    }
     let options = ServeOptions {
         directory: arguments.data.clone(),
         socket: arguments.socket.clone(),

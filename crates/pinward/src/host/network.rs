@@ -150,7 +150,7 @@ pub(super) async fn change_key(
                 | HsmRefusal::Unsupported
                 | HsmRefusal::NoSuchKey
                 | HsmRefusal::KeyExists
-                | HsmRefusal::KeyBlock
+                | HsmRefusal::KeyBlock(_)
                 | HsmRefusal::KeyUsage
                 | HsmRefusal::Busy => Refused::BadKeyBlock,
             }))
