@@ -180,7 +180,8 @@ fn a_pin_change_counts_as_applied_only_with_the_chips_own_bit_for_it() {
     use ReportCounts::{Received, Unverified};
     use ReportKept::{Unreliable, UntilIssuerAuthenticated, UntilNextOnline};
     use ScriptEnd::{Applied, Failed, FailedUnclear, NotApplied, NotSeen};
-    let rows: [(ReportKept, ReportCounts, ChipEvidence, bool, ScriptEnd, &[u32]); 14] = [
+    type Row<'a> = (ReportKept, ReportCounts, ChipEvidence, bool, ScriptEnd, &'a [u32]);
+    let rows: [Row<'_>; 14] = [
         (UntilNextOnline, Unverified, reporting(6, 1), true, Applied, &[2]),
         (UntilNextOnline, Unverified, reporting(9, 1), true, Applied, &[2]),
         (

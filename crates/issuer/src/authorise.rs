@@ -158,7 +158,11 @@ async fn decide<'a>(
                 let answer = answer(case, &draft.judgement, for_chip);
                 let stopped = draft.judgement.stopped(case, now);
                 commits.push(commit(case, draft.judgement, draft.new_state, &answer, now));
-                proposed.push((case, answer, stopped));
+                proposed.push(Proposed {
+                    case,
+                    answer,
+                    stopped,
+                });
             }
             Err(HsmError::Refused(refusal)) => answers.refuse(case, refusal),
             Err(HsmError::Fault(fault)) => return Err(fault.into()),
@@ -169,14 +173,27 @@ async fn decide<'a>(
     Ok(settle(proposed, outcomes, answers))
 }
 
+/// An answer whose commit is under way.
+struct Proposed<'c, 'a> {
+    case: &'c Case<'a>,
+    answer: AuthorisationAnswer,
+    /// What isn't sent to the chip any more, to be told once that is durable.
+    stopped: Vec<(ScriptKind, Attention)>,
+}
+
 /// Answers what became durable, and returns the rest.
 fn settle<'a>(
-    proposed: Vec<(&Case<'a>, AuthorisationAnswer, Vec<(ScriptKind, Attention)>)>,
+    proposed: Vec<Proposed<'_, 'a>>,
     outcomes: Vec<CommitOutcome>,
     answers: &mut Answers,
 ) -> Vec<Waiting<'a>> {
     let mut again = Vec::new();
-    for ((case, answer, stopped), outcome) in proposed.into_iter().zip(outcomes) {
+    for (proposed, outcome) in proposed.into_iter().zip(outcomes) {
+        let Proposed {
+            case,
+            answer,
+            stopped,
+        } = proposed;
         match outcome {
             CommitOutcome::Done { .. } => {
                 tell_stopped(&stopped, case.card.row());

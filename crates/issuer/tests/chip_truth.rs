@@ -268,8 +268,6 @@ impl Life<'_> {
                 let entry_mode = (self.dice.throw(4) > 0).then_some(0x05);
                 self.inserted(delivered, entry_mode).await;
             }
-            18 => self.tapped_without_report().await,
-            19 => self.reversed_late().await,
             10 => self.tapped().await,
             11 => {
                 self.told.push("request lost".into());
@@ -282,7 +280,9 @@ impl Life<'_> {
             }
             13 => self.advised().await,
             14..17 => self.changed().await,
-            _ => self.blocked_and_unlocked().await,
+            17 => self.blocked_and_unlocked().await,
+            18 => self.tapped_without_report().await,
+            _ => self.reversed_late().await,
         }
     }
 

@@ -1,6 +1,11 @@
 //! What is no proof, and what a person has to look at: commands without the chip's own bit, cards that may have been tapped,
 //! claims of terminals, wishes that stop.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test helpers"
+)]
 
 mod common;
 
