@@ -192,7 +192,7 @@ fn answer(
         }
         Request::SealMessages(messages) => put(out, id, only_if(may, hsm.seal_messages(messages))),
         Request::OpenMessages(sealed) => put(out, id, only_if(may, hsm.open_messages(sealed))),
-        Request::MacDeskRecords(records) => put(out, id, hsm.mac_desk_records(records)),
+        Request::MacDeskRecords(records) => put(out, id, only_if(may, hsm.mac_desk_records(records))),
         Request::AnchorAudit(sequence, hash) => put(out, id, hsm.anchor_audit(sequence, hash)),
         Request::Keys => put(out, id, hsm.keys()),
         Request::GenerateKey(name, purpose, now) => put(out, id, hsm.generate_key(name, purpose, now)),

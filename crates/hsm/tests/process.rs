@@ -408,6 +408,7 @@ async fn about_cards(hsm: &RemoteHsm, card: &HsmCard) -> Vec<Result<(), HsmFault
         hsm.import_pins(Vec::new()).await.map(drop),
         hsm.seal_messages(Vec::new()).await.map(drop),
         hsm.open_messages(Vec::new()).await.map(drop),
+        hsm.mac_desk_records(Vec::new()).await.map(drop),
         hsm.move_pin(card.clone(), pan()).await.map(drop).or_else(fault),
         hsm.open_envelope(request(card.key.row, PinOperation::ChangePin))
             .await

@@ -11,25 +11,30 @@ mod common;
 use std::sync::Arc;
 
 use cards::{Programme, ProgrammeId};
-use issuer::authorise::{CardEntry, Decision};
+use hsm::{RevealWhich, SealedEnvelope};
+use issuer::{
+    ActError, Fault, Refusal,
+    authorise::{CardEntry, Decision},
+    view_pin::{self, ViewPin, view_pin},
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use common::{Bank, TRIES_MAX, programme, zone_pin};
+use common::{Bank, NOW, SESSION, TRIES_MAX, programme, zone_pin};
 
 const PIN: &str = "7394";
 
 /// Every column that says something about the card, and an edit that an intruder might like.
 const EDITS: [(&str, &str); 10] = [
     ("cardmember", "cardmember + 1"),
-    ("role", "1 - role"),
+    ("role", "iif(role = 'basic', 'supplementary', 'basic')"),
     ("expiry", "'4912'"),
     ("programme", "'second'"),
     ("last_four", "'9999'"),
     ("psn", "psn + 1"),
     ("pan_check", "zeroblob(24)"),
     ("sealed_pan", "zeroblob(16)"),
-    ("state", "state || x'00'"),
+    ("state", "CAST(state || x'00' AS BLOB)"),
     ("mac", "zeroblob(16)"),
 ];
 
@@ -92,4 +97,50 @@ async fn an_edit_of_any_column_of_a_card_is_noticed_before_its_pin_is_compared()
         assert_eq!(decide().await, Decision::Approved, "{column} as it was");
     }
     assert_eq!(bank.state(card).await.tries.left(), TRIES_MAX);
+}
+
+#[tokio::test]
+async fn a_step_up_that_was_put_there_shows_no_pin() {
+    let directory = TempDir::new().unwrap();
+    let (bank, cards) = Bank::found(directory.path(), programme(), 2, PIN).await;
+    let database = Connection::open(common::store_path(directory.path())).unwrap();
+    let view = async || {
+        let nobodys_envelope = SealedEnvelope {
+            nonce: [0; 16],
+            session: SESSION,
+            device_public: Vec::new(),
+            current_pin: None,
+            new_pin: None,
+            now: NOW,
+        };
+        let view = ViewPin {
+            card: cards[0].row,
+            actor: cards[0].actor.clone(),
+            which: RevealWhich::Current,
+            envelope: nobodys_envelope,
+        };
+        view_pin(&bank.desk, view, NOW).await.unwrap_err()
+    };
+    let edits = [
+        "INSERT INTO step_up (session, card, operation, granted_at, mac, spent)
+            SELECT token_hash, ?1, ?2, opened_at, zeroblob(16), 0 FROM session",
+        "UPDATE step_up SET card = ?1, operation = ?2",
+    ];
+    for edit in edits {
+        database.execute("DELETE FROM step_up", []).unwrap();
+        bank.step_up(&cards[1], view_pin::OPERATION, NOW).await;
+        assert!(matches!(view().await, ActError::Refused(Refusal::StepUpNeeded)));
+        let card = cards[0].row.0.cast_signed();
+        let edited = database.execute(edit, (card, view_pin::OPERATION)).unwrap();
+        assert_eq!(edited, 1, "{edit}");
+        assert!(matches!(
+            view().await,
+            ActError::Fault(Fault::RecordEdited { .. })
+        ));
+    }
+    bank.step_up(&cards[0], view_pin::OPERATION, NOW).await;
+    assert!(matches!(
+        view().await,
+        ActError::Refused(Refusal::EnvelopeInvalid)
+    ));
 }

@@ -2,6 +2,7 @@
 
 mod api;
 mod authority;
+mod edited_rows;
 mod pages;
 mod refusals;
 mod sign_in;
@@ -38,7 +39,7 @@ struct Portal {
     locked: CardRef,
     also_locked: CardRef,
     bens: CardRef,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 struct Answer {
@@ -106,7 +107,7 @@ impl Portal {
             locked,
             also_locked,
             bens,
-            _directory: directory,
+            directory,
         }
     }
 
