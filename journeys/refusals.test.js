@@ -127,6 +127,28 @@ test("a PIN can be changed with the keyboard alone", async () => {
   assert.equal(issuer.terminal("atm", card, { pin: chosen }).approved, true);
 });
 
+test("an answer that is lost on its way leaves open whether the PIN was changed, and leads to where it shows", async () => {
+  const card = CARDS.cleoCredit;
+  const { version } = issuer.status(card).host;
+  const page = await issuer.signedIn("cleo");
+  await issuer.openPin(page, card, "change");
+  await page.route("**/pin/envelope", (route) => route.abort());
+  await fill(page, "8305", "7351", "7351");
+  await page.getByRole("heading", { name: "Your PIN wasn't changed" }).waitFor();
+  await page.unroute("**/pin/envelope");
+
+  await page.route("**/pin/change", async (route) => {
+    if (route.request().method() === "POST") await route.fetch();
+    await route.abort();
+  });
+  await fill(page, "8305", "7351", "7351");
+  await page.getByRole("heading", { name: "We don't know whether your PIN was changed" }).waitFor();
+  await page.unroute("**/pin/change");
+  await page.getByTestId("error-summary").getByRole("link").click();
+  await page.waitForURL(`${issuer.portal}/cards/${issuer.card(card)}/pin`);
+  assert.equal(issuer.status(card).host.version, version + 1);
+});
+
 async function fill(page, current, chosen, repeated) {
   await typePin(page, "current-pin", current);
   await typePin(page, "new-pin", chosen);

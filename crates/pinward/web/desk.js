@@ -9,9 +9,15 @@ export class DeskRefusal extends Error {
     super(words);
     this.code = code;
   }
+
+  /** Whether what was asked for may have been done all the same. */
+  get leavesOpen() {
+    return ["unreachable", "fault"].includes(this.code);
+  }
 }
 
 const UNREACHABLE = "We couldn't reach the bank. Check your connection and look at your card before you try again: it tells whether a change was made.";
+const UNREADABLE = "Something went wrong between you and the bank. Look at your card before you try again: it tells whether a change was made.";
 
 /** @param {string} address @param {object} body @returns {Promise<object>} */
 export async function ask(address, body) {
@@ -30,7 +36,7 @@ export async function ask(address, body) {
   }
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
-    throw new DeskRefusal(answer.error?.code ?? "fault", answer.error?.message ?? "Something went wrong on our side. Nothing more was done.");
+    throw new DeskRefusal(answer.error?.code ?? "fault", answer.error?.message ?? UNREADABLE);
   }
   return answer;
 }

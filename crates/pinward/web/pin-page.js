@@ -7,6 +7,8 @@ import { PinField } from "./pin-entry.js";
 
 const form = document.getElementById("pin-form");
 const summary = document.getElementById("pin-summary");
+const headline = document.getElementById("pin-headline");
+const said = headline.textContent;
 const problems = document.getElementById("pin-problems");
 const busy = document.getElementById("pin-busy");
 const submit = document.getElementById("pin-submit");
@@ -65,13 +67,16 @@ async function send() {
   const slow = setTimeout(() => {
     busy.textContent = "Sealing your PIN and asking the bank. This takes a moment.";
   }, 300);
+  let isSent = false;
   try {
-    const { next } = await ask(form.dataset.post, await sealed());
+    const body = await sealed();
+    isSent = true;
+    const { next } = await ask(form.dataset.post, body);
     forget();
     location.assign(next);
   } catch (error) {
     forget();
-    complain([[fields[0], words(error), error]]);
+    complain([[fields[0], words(error), error]], isSent && error.leavesOpen === true);
     if (error.code === "wrong_pin") {
       current.complain("Type your current PIN again.");
     }
@@ -104,9 +109,10 @@ async function sealed() {
   return body;
 }
 
-/** Shows the problems beside their fields and in the summary, which takes the focus. */
-function complain(found) {
+/** Shows the problems beside their fields and in the summary, which takes the focus. `isOpen`: the PIN may be the new one. */
+function complain(found, isOpen = false) {
   fields.forEach((field) => field.complain(""));
+  headline.textContent = isOpen ? headline.dataset.open : said;
   problems.replaceChildren(...found.map(([field, text, cause]) => item(field, text, cause)));
   summary.hidden = found.length === 0;
   if (found.length > 0) {
@@ -124,6 +130,9 @@ function mendedAt(cause) {
   }
   if (cause.code === "wrong_pin" && /view it/.test(cause.message)) {
     return form.dataset.view;
+  }
+  if (cause.leavesOpen) {
+    return form.dataset.manage;
   }
   return ["step_up_needed", "signed_out"].includes(cause.code) ? location.pathname : undefined;
 }
