@@ -283,6 +283,7 @@ fn answer(
             .then(|| case.chip().map(|chip| chip.atc))
             .flatten(),
         signals: judgement.signals.clone(),
+        may_stand_in: judgement.may_stand_in,
     }
 }
 

@@ -8,7 +8,7 @@ use hsm::{CheckRequest, HsmFault};
 use store::{AttemptWrite, AuditEvent, Commit, CommitOutcome, MessageRecord, StoreFault};
 
 use crate::authorise::chip_data::{ChipData, Unusable};
-use crate::authorise::{AuthorisationAnswer, CardEntry, Decision, MessageIdentity, RequestKind};
+use crate::authorise::{AuthorisationAnswer, CardEntry, Decision, MessageIdentity};
 use crate::chip_report::{
     attempt_detail, proof_notices, reported_attempt, resolution_attempt, resolution_audit,
 };
@@ -158,8 +158,7 @@ struct Turn {
 
 /// Has the HSM check the card's record and the cryptogram, if there is one.
 async fn hear(desk: &Desk, card: &OpenCard<'_>, results: &ChipResults) -> Result<Heard, Fault> {
-    let read =
-        |bytes: &Vec<u8>| ChipData::read(bytes, &results.pan, card, CardEntry::Contact, RequestKind::Advice);
+    let read = |bytes: &Vec<u8>| ChipData::read(bytes, &results.pan, card, CardEntry::Contact);
     let chip = results.chip.as_ref().map(read).transpose();
     let cryptogram = chip.as_ref().ok().and_then(Option::as_ref);
     let check = CheckRequest {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use cards::{FraudSignal, Timestamp};
 
 use crate::authorise::chip_data::ChipData;
-use crate::authorise::{AuthorisationRequest, CardEntry, RequestKind};
+use crate::authorise::{AuthorisationRequest, CardEntry, RequestKind, Transaction};
 use crate::desk::OpenCard;
 
 /// How long an unpredictable number is remembered at least: 10 minutes, in milliseconds; at most twice that.
@@ -27,7 +27,8 @@ pub(crate) fn of_message(request: &AuthorisationRequest, chip: Option<&ChipData>
         signals.push(FraudSignal::EntryModeDisagrees);
     }
     let asks_elsewhere = request.kind == RequestKind::Request && !request.decided_here();
-    if asks_elsewhere && chip.is_some_and(|chip| !chip.covers_amount(request)) {
+    let has_amount = request.transaction != Transaction::Other;
+    if asks_elsewhere && has_amount && chip.is_some_and(|chip| !chip.covers_amount(request)) {
         signals.push(FraudSignal::AmountDiffers);
     }
     signals

@@ -16,7 +16,9 @@ use crate::web::Colour;
 
 mod host;
 
-pub(crate) use host::{HostConfig, LinkConfig, OnLate, PinFormat, ProcessingCodes, UpstreamConfig, dialect};
+pub(crate) use host::{
+    HostConfig, LinkConfig, OnLate, PinFormat, ProcessingCodes, UnknownCards, UpstreamConfig, dialect,
+};
 
 /// Name of the configuration file in a data directory.
 pub(crate) const FILE_NAME: &str = "pinward.toml";

@@ -387,6 +387,7 @@ fn upstream_settings(config: &UpstreamConfig, link: &Dialect) -> Result<Upstream
         on_late: config.on_late,
         stand_in_amount_max_minor: config.stand_in_amount_max_minor.unwrap_or_default(),
         mark_field: config.mark_field,
+        unknown_cards: config.unknown_cards,
         tell_declines: config.tell_declines,
         owed_max: usize::try_from(config.owed_max).unwrap_or(usize::MAX),
         owed_alarm_ms: i64::from(config.owed_alarm_seconds) * 1_000,

@@ -15,8 +15,12 @@ use std::time::Duration;
 use common::upstream::{Mood, Upstream};
 use common::{Installation, TestCard, Wishes};
 use iso8583::framing::{FrameReader, Framing};
-use iso8583::mti::{MTI_0120_AUTHORISATION_ADVICE, MTI_0400_REVERSAL_REQUEST, MTI_0420_REVERSAL_ADVICE, Mti};
+use iso8583::mti::{
+    Class, MTI_0100_AUTHORISATION_REQUEST, MTI_0120_AUTHORISATION_ADVICE, MTI_0400_REVERSAL_REQUEST,
+    MTI_0420_REVERSAL_ADVICE, Mti,
+};
 use paycrypto::pin::Pin;
+use sim::acquirer::Acquirer;
 use sim::acquirer::message::Message;
 use sim::terminal::journey::{Faults, ScriptReport};
 use sim::terminal::{atm, pos};
@@ -29,6 +33,10 @@ const WRONG: &str = "610293847562";
 /// How long the upstream may take, in milliseconds.
 const TIMEOUT_MS: u64 = 400;
 const IN_FLIGHT: usize = 3_000;
+/// With a limit above the programme's.
+const STAND_IN: &str = "connections = 1\non_late = \"stand-in\"\nstand_in_amount_max_minor = 300000";
+/// A card that isn't the desk's.
+const UNKNOWN_PAN: &str = "4539578763621486";
 
 /// A desk before an upstream, with one card.
 struct Inline {
@@ -38,13 +46,17 @@ struct Inline {
 
 impl Inline {
     async fn start(settings: &str) -> Self {
+        Self::start_in("ascii-1987", settings).await
+    }
+
+    async fn start_in(dialect: &str, settings: &str) -> Self {
         let upstream = Upstream::start().await;
         let links = format!(
             r#"
 [[host.link]]
 name = "network"
 listen = "127.0.0.1:0"
-dialect = "ascii-1987"
+dialect = "{dialect}"
 zone_key = "zpk"
 pin_format = "iso0"
 [host.link.upstream]
@@ -93,6 +105,42 @@ address = "{}"
 
     async fn code(&self, request: &Message) -> String {
         self.ask(request).await.response_code().unwrap()
+    }
+
+    /// A purchase in another way: DE3, DE4, DE22 and DE49, with a PIN or without.
+    fn request(&self, trace: u32, [code, amount, entry, currency]: [&str; 4], pin: Option<&str>) -> Message {
+        let mut request = self.cash(pin.unwrap_or(PIN), trace);
+        for (number, value) in [(3, code), (4, amount), (22, entry), (49, currency)] {
+            request.put(number, value);
+        }
+        if pin.is_none() {
+            request.remove(52);
+        }
+        request
+    }
+
+    /// An acquirer that calls a purchase what the desk's table hasn't.
+    fn acquirer_with_refunds(&self) -> Acquirer {
+        self.installation.acquirer_at("network", "ascii-1987");
+        let path = self.installation.bureau.join("acquirer.json");
+        let mut file: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        file["processing_codes"] = serde_json::json!({ "purchase": "20" });
+        std::fs::write(&path, file.to_string()).unwrap();
+        Acquirer::open(&path).unwrap()
+    }
+
+    fn mark_of(&self, trace: u32) -> String {
+        let heard = self.heard_of(trace);
+        String::from_utf8(heard.last().unwrap().field(60).unwrap().to_vec()).unwrap()
+    }
+
+    /// No reversal of this one was sent.
+    fn assert_not_taken_back(&self, trace: u32) {
+        let heard = self.heard_of(trace);
+        assert!(
+            heard.iter().all(|message| message.mti.class() != Class::Reversal),
+            "{heard:?}"
+        );
     }
 
     fn heard_of(&self, trace: u32) -> Vec<Message> {
@@ -181,7 +229,7 @@ async fn a_repeat_gets_the_desks_recorded_answer_and_the_host_is_asked_again_und
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_host_is_taken_back_and_the_network_is_told_in_time() {
     let inline = Inline::with_timeout("").await;
-    inline.upstream.set(Mood::ApprovesAfter(2 * TIMEOUT_MS));
+    inline.upstream.set(Mood::AnswersAfter("00", 2 * TIMEOUT_MS));
     let begin = Instant::now();
     assert_eq!(inline.code(&inline.cash(PIN, 1)).await, "91");
     assert!(begin.elapsed() < Duration::from_millis(2 * TIMEOUT_MS));
@@ -275,6 +323,313 @@ async fn the_desk_stands_in_up_to_its_limit_and_tells_the_host_by_an_advice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_desk_stands_in_only_where_it_checked_a_proof_and_the_programme_approves() {
+    let inline = Inline::with_timeout(STAND_IN).await;
+    inline.upstream.set(Mood::Silent);
+    let rows = [
+        (
+            "e-commerce in another currency",
+            ["000000", "000000002000", "810", "414"],
+            None,
+        ),
+        ("e-commerce", ["000000", "000000002000", "810", "978"], None),
+        ("fallback", ["000000", "000000002000", "801", "978"], None),
+        (
+            "a stripe without PIN",
+            ["000000", "000000002000", "901", "978"],
+            None,
+        ),
+        (
+            "another currency",
+            ["000000", "000000002000", "901", "840"],
+            Some(PIN),
+        ),
+        (
+            "above the programme's limit",
+            ["000000", "000000200001", "901", "978"],
+            Some(PIN),
+        ),
+        ("a refund", ["200000", "000000002000", "901", "978"], Some(PIN)),
+        ("a balance", ["310000", "000000000000", "901", "978"], Some(PIN)),
+    ];
+    for (trace, (what, fields, pin)) in (1..).zip(rows) {
+        assert_eq!(
+            inline.code(&inline.request(trace, fields, pin)).await,
+            "91",
+            "{what}"
+        );
+        let trace = format!("{trace:06}");
+        inline
+            .upstream
+            .wait_for(MTI_0420_REVERSAL_ADVICE, trace.as_bytes())
+            .await;
+    }
+    assert!(inline.installation.journal("stood_in").await.is_empty());
+    let at_the_limit = inline.request(20, ["090000", "000000200000", "901", "978"], Some(PIN));
+    let answer = inline.ask(&at_the_limit).await;
+    assert_eq!(answer.response_code().as_deref(), Some("00"));
+    let lines = inline.installation.journal("stood_in").await;
+    let code = std::str::from_utf8(answer.field(38).unwrap()).unwrap();
+    assert_eq!(
+        lines,
+        [serde_json::json!({
+            "trace": "000020", "amount_minor": 200_000, "currency": "978", "approval_code": code,
+        })]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chip_that_proves_itself_is_stood_in_for_up_to_what_its_own_pin_is_good_for() {
+    let inline = Inline::with_timeout(STAND_IN).await;
+    inline.upstream.set(Mood::Silent);
+    let acquirer = inline.installation.acquirer_at("network", "ascii-1987");
+    let mut chip = inline.installation.chip(inline.card()).await;
+    let pin = Pin::parse(PIN).unwrap();
+    for (keyed, amount, code) in [
+        (vec![pin.clone()], 20_000, "00"),
+        (vec![], 5_000, "00"),
+        (vec![], 5_001, "91"),
+        (vec![pin], 200_001, "91"),
+    ] {
+        let bought = pos::buy(&mut chip, &keyed, amount, &acquirer, Faults::default())
+            .await
+            .outcome;
+        assert_eq!(bought.response_code.as_deref(), Some(code), "{amount} {bought:?}");
+        assert_eq!(chip.state().last_online_atc, chip.state().atc, "{amount}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_in_the_hosts_stead_is_never_taken_back_whatever_the_host_says_too_late() {
+    for (late, approves) in [("00", true), ("51", false)] {
+        let inline = Inline::with_timeout(STAND_IN).await;
+        inline.upstream.set(Mood::AnswersAfter(late, 2 * TIMEOUT_MS));
+        let request = inline.cash(PIN, 1);
+        let answer = inline.ask(&request).await;
+        assert_eq!(answer.response_code().as_deref(), Some("00"));
+        let advice = inline
+            .upstream
+            .wait_for(MTI_0120_AUTHORISATION_ADVICE, b"000001")
+            .await;
+        assert!(answer.field(38).is_some());
+        assert_eq!(advice.field(38), answer.field(38));
+        inline
+            .installation
+            .desk
+            .wait_for("the upstream answered too late");
+        inline.upstream.set(Mood::Answers("00"));
+        // The only connection has brought what came before this answer.
+        assert_eq!(inline.code(&inline.cash(PIN, 2)).await, "00");
+        assert_eq!(
+            inline.installation.journal("stood_in_answered").await,
+            [serde_json::json!({ "trace": "000001", "approved": approves, "code": late })]
+        );
+        assert_eq!(inline.ask(&request).await, answer, "a repeat gets the same");
+        inline.assert_not_taken_back(1);
+        assert_eq!(inline.heard_of(1).len(), 2, "the request and the advice");
+        assert_eq!(inline.installation.journal("stood_in").await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_in_the_hosts_stead_outlives_a_restart() {
+    let mut inline = Inline::with_timeout(STAND_IN).await;
+    inline.upstream.set(Mood::Deaf);
+    let request = inline.cash(PIN, 1);
+    let answer = inline.ask(&request).await;
+    assert_eq!(answer.response_code().as_deref(), Some("00"));
+    inline.installation.kill_and_restart_desk();
+    inline.installation.desk.wait_for("connected to the upstream");
+    let repeated = inline
+        .upstream
+        .wait_for(Mti::parse(b"0121").unwrap(), b"000001")
+        .await;
+    assert_eq!(repeated.field(38), answer.field(38));
+    assert_eq!(inline.ask(&request).await, answer);
+    inline.assert_not_taken_back(1);
+    let heard = inline.heard_of(1);
+    let asked = heard
+        .iter()
+        .filter(|message| message.mti == MTI_0100_AUTHORISATION_REQUEST);
+    assert_eq!(asked.count(), 1, "a repeat must not meet its advice at the host");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_approved_without_asking_the_host_is_not_asked_when_it_is_repeated() {
+    let inline = Inline::with_timeout(&format!("{STAND_IN}\nin_flight_max = 1")).await;
+    inline.upstream.set(Mood::Silent);
+    let network = inline.installation.links["network"];
+    let dialect = inline.installation.acquirer.dialect();
+    let requests = [1, 2].map(|trace| inline.cash(PIN, trace));
+    let frames = requests
+        .each_ref()
+        .map(|request| request.to_frame(dialect).unwrap());
+    let answers = pipelined(network, &frames).await;
+    let answers: Vec<Message> = answers
+        .iter()
+        .map(|answer| Message::parse(answer, dialect).unwrap())
+        .collect();
+    assert_eq!(
+        answers[0].field(11),
+        Some(&b"000002"[..]),
+        "at once, as one waits already"
+    );
+    inline
+        .upstream
+        .wait_for(MTI_0120_AUTHORISATION_ADVICE, b"000002")
+        .await;
+    inline.upstream.set(Mood::Answers("51"));
+    assert_eq!(inline.ask(&requests[1]).await, answers[0]);
+    assert_eq!(inline.heard_of(2).len(), 1, "nothing but the advice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decline_that_cannot_be_passed_on_is_not_made_an_approval() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("without-field-44.toml");
+    let ours = include_str!("../../iso8583/dialects/ascii-1987.toml");
+    let lines = ours.lines().filter(|line| !line.starts_with("44 ="));
+    std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let settings = format!("timeout_ms = {TIMEOUT_MS}\ndialect = \"ascii-1987\"\n{STAND_IN}");
+    let inline = Inline::start_in(path.to_str().unwrap(), &settings).await;
+    for (trace, theirs, code) in [(1, "51", "91"), (2, "00", "00")] {
+        inline.upstream.set(Mood::Answers(theirs));
+        assert_eq!(inline.code(&inline.cash(PIN, trace)).await, code, "{theirs}");
+    }
+    inline
+        .upstream
+        .wait_for(MTI_0420_REVERSAL_ADVICE, b"000001")
+        .await;
+    inline
+        .upstream
+        .wait_for(MTI_0120_AUTHORISATION_ADVICE, b"000002")
+        .await;
+    inline.assert_not_taken_back(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pins_are_judged_whatever_the_transaction_is_called() {
+    let inline = Inline::with_timeout("").await;
+    let named = "PIN=match;AC=none;CHIP_PIN=no;DESK=Approved";
+    let rows = [
+        ("09", named.to_owned()),
+        ("17", named.to_owned()),
+        ("20", format!("{named};CODE=unlisted")),
+    ];
+    for (trace, (code, mark)) in (1..).step_by(2).zip(rows) {
+        let fields = [&format!("{code}0000")[..], "000000002000", "901", "978"];
+        let wrong = inline.request(trace, fields, Some(WRONG));
+        assert_eq!(inline.code(&wrong).await, "55", "{code}");
+        assert!(inline.heard_of(trace).is_empty(), "{code}");
+        let right = inline.request(trace + 1, fields, Some(PIN));
+        assert_eq!(inline.code(&right).await, "00", "{code}");
+        assert_eq!(inline.mark_of(trace + 1), mark);
+    }
+    let bare = inline.request(9, ["200000", "000000002000", "901", "414"], None);
+    assert_eq!(inline.code(&bare).await, "00", "money is the host's business");
+    assert_eq!(
+        inline.mark_of(9),
+        "PIN=not_compared;AC=none;CHIP_PIN=no;DESK=Approved;CODE=unlisted"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cryptograms_are_judged_and_answered_whatever_the_transaction_is_called() {
+    let inline = Inline::with_timeout("").await;
+    let acquirer = inline.acquirer_with_refunds();
+    let mut chip = inline.installation.chip(inline.card()).await;
+    let pin = Pin::parse(PIN).unwrap();
+    let refunded = pos::buy(&mut chip, &[pin], 2_000, &acquirer, Faults::default())
+        .await
+        .outcome;
+    assert!(refunded.approved, "{refunded:?}");
+    assert_eq!(
+        chip.state().last_online_atc,
+        chip.state().atc,
+        "the chip got its answer"
+    );
+    let passed = inline.upstream.heard().pop().unwrap();
+    assert_eq!(passed.field(3), Some(&b"200000"[..]));
+    assert_eq!(
+        passed.field(60),
+        Some(&b"PIN=not_compared;AC=valid;CHIP_PIN=yes;DESK=Approved;CODE=unlisted"[..])
+    );
+    let heard = inline.upstream.heard().len();
+    let mut forged = passed.clone();
+    forged.put(11, *b"999999");
+    let mut chip_data = passed.field(55).unwrap().to_vec();
+    let at = chip_data
+        .windows(3)
+        .position(|window| window == [0x9F, 0x26, 8])
+        .unwrap();
+    chip_data[at + 3] ^= 1;
+    forged.put(55, chip_data);
+    assert_eq!(inline.code(&forged).await, "88");
+    assert_eq!(inline.upstream.heard().len(), heard);
+    // A reversal's chip data aren't the host's to trust.
+    let reversal = acquirer.reversal(
+        &passed,
+        MTI_0400_REVERSAL_REQUEST,
+        passed.field(55).map(<[u8]>::to_vec),
+    );
+    assert_eq!(inline.code(&reversal).await, "00");
+    let passed = inline.upstream.heard().pop().unwrap();
+    assert_eq!(
+        passed.field(60),
+        Some(&b"PIN=not_compared;AC=not_checked;CHIP_PIN=no;DESK=NotJudged"[..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cards_that_the_desk_does_not_have_are_the_hosts_alone_and_marked() {
+    for (setting, pin_goes_on) in [("", false), ("unknown_cards = \"pass-with-pin\"", true)] {
+        let inline = Inline::with_timeout(setting).await;
+        let acquirer = inline.installation.acquirer_at("network", "ascii-1987");
+        let of_unknown = |trace| {
+            let mut request = inline.cash(PIN, trace);
+            request.put(2, UNKNOWN_PAN);
+            request
+        };
+        let request = of_unknown(1);
+        let mut advice = of_unknown(2);
+        advice.mti = MTI_0120_AUTHORISATION_ADVICE;
+        advice.put(39, *b"00");
+        advice.remove(52);
+        let reversal = acquirer.reversal(&request, MTI_0420_REVERSAL_ADVICE, None);
+        for message in [&request, &advice, &reversal] {
+            assert_eq!(inline.code(message).await, "00", "{message:?}");
+            let passed = inline.upstream.heard().pop().unwrap();
+            assert_eq!(passed.mti, message.mti);
+            assert_eq!(
+                passed.field(60),
+                Some(&b"PIN=not_compared;AC=none;CHIP_PIN=no;DESK=UnknownCard"[..])
+            );
+            let pin = message.field(52).filter(|_| pin_goes_on);
+            assert_eq!(passed.field(52), pin, "{message:?}");
+        }
+        let mut change = of_unknown(3);
+        change.put(3, *b"920000");
+        let code = if pin_goes_on { "00" } else { "14" };
+        assert_eq!(inline.code(&change).await, code, "without its PINs it is nothing");
+        inline.upstream.set(Mood::Silent);
+        assert_eq!(inline.code(&of_unknown(4)).await, "91");
+        inline
+            .upstream
+            .wait_for(MTI_0420_REVERSAL_ADVICE, b"000004")
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cards_that_the_desk_does_not_have_are_refused_where_it_has_all() {
+    let inline = Inline::with_timeout("unknown_cards = \"refuse\"").await;
+    let mut request = inline.cash(PIN, 1);
+    request.put(2, UNKNOWN_PAN);
+    assert_eq!(inline.code(&request).await, "14");
+    assert!(inline.upstream.heard().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn declines_are_told_where_the_host_wants_to_know() {
     let inline = Inline::with_timeout("tell_declines = true").await;
     assert_eq!(inline.code(&inline.cash(WRONG, 1)).await, "55");
@@ -304,15 +659,6 @@ async fn reversals_and_messages_that_the_desk_does_not_judge_go_through() {
         Some(&b"from the issuer's host"[..]),
         "the host took it back too"
     );
-    let mut refund = inline.cash(PIN, 2);
-    refund.put(3, *b"200000");
-    assert_eq!(
-        inline.code(&refund).await,
-        "12",
-        "with a PIN block it is never passed on unread"
-    );
-    refund.remove(52);
-    assert_eq!(inline.code(&refund).await, "00");
     let mut reconciliation = Message::new(Mti::parse(b"0500").unwrap());
     for number in [7, 32, 37] {
         reconciliation.put(number, request.field(number).unwrap());

@@ -7,7 +7,7 @@ use emv::tags::{TAG_9F6E_FORM_FACTOR, TAG_9F7C_CUSTOMER_EXCLUSIVE, TAG_9F66_TTQ}
 use emv::tlv::{self, Tag};
 use hsm::Cryptogram;
 
-use super::{AuthorisationRequest, CardEntry, RequestKind};
+use super::{AuthorisationRequest, CardEntry, RequestKind, Transaction};
 use crate::chip_profile::ChipProfile;
 use crate::desk::OpenCard;
 
@@ -53,6 +53,8 @@ pub(crate) struct ChipData {
     pub(crate) cryptogram: Cryptogram,
     pub(crate) report: ChipReport,
     pub(crate) atc: u16,
+    /// Its cryptogram is an ARQC: it waits for an answer.
+    pub(crate) asks_issuer: bool,
     pub(crate) unpredictable_number: [u8; 4],
     amount_minor: u64,
     /// 5F2A: ISO 4217 numeric.
@@ -67,24 +69,31 @@ pub(crate) struct ChipData {
 }
 
 impl ChipData {
-    /// Reads the chip data of a request, if it has any.
+    /// Reads the chip data of a request, if it has any. Refuses what [`ChipData::read`] refuses, and a cryptogram that is no ARQC
+    /// where the issuer is asked for one.
     pub(crate) fn of(request: &AuthorisationRequest, card: &OpenCard<'_>) -> Result<Option<Self>, Unusable> {
         request
             .chip
             .as_deref()
-            .map(|bytes| Self::read(bytes, &request.pan, card, request.entry, request.kind))
+            .map(|bytes| {
+                let chip = Self::read(bytes, &request.pan, card, request.entry)?;
+                let must_ask =
+                    request.kind == RequestKind::Request && request.transaction != Transaction::Other;
+                (chip.asks_issuer || !must_ask)
+                    .then_some(chip)
+                    .ok_or(Unusable::NotAnArqc)
+            })
             .transpose()
     }
 
     /// Refuses what [`Field55::parse`] refuses; another card's number (5A, 57) or sequence number (5F34); issuer
-    /// application data of another layout or cryptogram version than the scheme's; in a request, a cryptogram that is no
-    /// ARQC; an amount or a currency that is no number.
+    /// application data of another layout or cryptogram version than the scheme's; an amount or a currency that is no
+    /// number.
     pub(crate) fn read(
         bytes: &[u8],
         pan: &Pan,
         card: &OpenCard<'_>,
         entry: CardEntry,
-        kind: RequestKind,
     ) -> Result<Self, Unusable> {
         let scheme = card.programme.scheme;
         let profile = ChipProfile::of(scheme);
@@ -93,10 +102,6 @@ impl ChipData {
         let report = ChipReport::read(profile.iad, field55.iad).ok_or(Unusable::IssuerApplicationData)?;
         if report.cvn != profile.cvn {
             return Err(Unusable::CryptogramVersion(report.cvn));
-        }
-        let is_arqc = CryptogramKind::from_cid(field55.cid) == Some(CryptogramKind::Arqc);
-        if kind == RequestKind::Request && !is_arqc {
-            return Err(Unusable::NotAnArqc);
         }
         let entry_disagrees = field55.entry_mode.is_some_and(|mode| !agrees(entry, mode));
         Ok(Self {
@@ -108,6 +113,7 @@ impl ChipData {
             },
             report,
             atc: u16::from_be_bytes(field55.atc),
+            asks_issuer: CryptogramKind::from_cid(field55.cid) == Some(CryptogramKind::Arqc),
             unpredictable_number: field55.unpredictable_number,
             amount_minor: bcd(&field55.amount).ok_or(Unusable::NotANumber)?,
             currency: bcd(&field55.currency).ok_or(Unusable::NotANumber)?,

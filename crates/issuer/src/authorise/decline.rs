@@ -5,7 +5,7 @@ use emv::iad::OfflinePin;
 use hsm::{CheckReply, NewPinVerdict, PinVerdict};
 
 use super::chip_data::ChipData;
-use super::{CardEntry, Case, Decision, Transaction};
+use super::{Authority, CardEntry, Case, Decision, Transaction};
 use crate::desk::OpenCard;
 use crate::fraud;
 
@@ -104,24 +104,27 @@ pub(super) fn for_pin(
     if offline_pin == Some(OfflinePin::Failed) {
         return Some(Decision::IncorrectPin);
     }
-    if needs_pin(case, offline_pin == Some(OfflinePin::Verified)) {
+    let is_judged = request.transaction != Transaction::Purchase || request.decided_here();
+    if is_judged && needs_pin(case, proved) {
         return Some(Decision::PinRequired);
     }
     let is_chip = matches!(request.entry, CardEntry::Contact | CardEntry::Contactless);
-    (is_chip && proved.is_none()).then_some(Decision::ChipRequired)
+    let needs_chip = is_chip && request.transaction != Transaction::Other;
+    (needs_chip && proved.is_none()).then_some(Decision::ChipRequired)
 }
 
-/// Whether a transaction without an online PIN needs one. The amount counts only where the money is decided here.
-fn needs_pin(case: &Case<'_>, verified_by_chip: bool) -> bool {
+/// Whether a transaction without an online PIN needs one, by the programme.
+fn needs_pin(case: &Case<'_>, proved: Option<&ChipData>) -> bool {
     let Case { request, card, .. } = case;
     match request.transaction {
+        Transaction::Other => false,
         Transaction::Cash | Transaction::Balance | Transaction::PinChange | Transaction::PinUnblock => true,
-        Transaction::Purchase if !request.decided_here() => false,
         Transaction::Purchase => match request.entry {
             CardEntry::NotPresent => false,
             CardEntry::MagneticStripe | CardEntry::Fallback | CardEntry::Unknown => true,
             CardEntry::Contact | CardEntry::Contactless => {
-                !verified_by_chip && request.amount_minor > card.programme.amount_without_pin_max_minor
+                !proved.is_some_and(ChipData::offline_pin_verified)
+                    && request.amount_minor > card.programme.amount_without_pin_max_minor
             }
         },
     }
@@ -129,10 +132,25 @@ fn needs_pin(case: &Case<'_>, verified_by_chip: bool) -> bool {
 
 /// The money, where it is decided here.
 pub(super) fn for_amount(case: &Case<'_>) -> Option<Decision> {
+    let decides = case.request.decided_here() && !case.request.transaction.is_pin_service();
+    decides.then(|| beyond_programme(case)).flatten()
+}
+
+/// Whether what another host is asked may be approved in its stead: nothing spoke against it so far, card or cardmember
+/// proved themselves, and the programme would approve the payment by itself.
+pub(super) fn may_stand_in(case: &Case<'_>, proved: Option<&ChipData>, reply: &CheckReply) -> bool {
+    let request = case.request;
+    let is_asked = request.authority == Authority::Elsewhere && request.transaction.pays();
+    let right_pin = reply.pin == Some(PinVerdict::Match);
+    is_asked
+        && (right_pin || proved.is_some())
+        && (right_pin || !needs_pin(case, proved))
+        && beyond_programme(case).is_none()
+        && case.chip().is_none_or(|chip| chip.covers_amount(request))
+}
+
+fn beyond_programme(case: &Case<'_>) -> Option<Decision> {
     let Case { request, card, .. } = case;
-    if !request.decided_here() || request.transaction.is_pin_service() {
-        return None;
-    }
     if request.currency != card.programme.currency {
         return Some(Decision::CurrencyNotServed);
     }

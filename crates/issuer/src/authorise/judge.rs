@@ -27,6 +27,8 @@ pub(super) struct Judgement {
     pub(super) proved: bool,
     /// A PIN service that took effect.
     pub(super) pin_service: Option<PinService>,
+    /// It may be approved in another host's stead.
+    pub(super) may_stand_in: bool,
     /// What the answer brings the chip, where its cryptogram was right and new.
     pub(super) delivery: Option<Delivery>,
     /// The script attempts that the chip's word ended.
@@ -86,6 +88,7 @@ fn judge_request(case: &Case<'_>, found: Found, now: Timestamp) -> Judgement {
         signals,
         next: None,
         proved: proved.is_some(),
+        may_stand_in: decision == Decision::Approved && decline::may_stand_in(case, proved, &reply),
         pin_service: None,
         delivery: None,
         resolutions: Vec::new(),
@@ -112,7 +115,7 @@ impl Judgement {
     /// Tries first, then what the chip says, then the PIN service, then the script that may bring it to the chip.
     fn move_card(&mut self, case: &Case<'_>, proved: Option<&ChipData>, reply: CheckReply, now: Timestamp) {
         let rules = case.card.programme.script_rules();
-        let evidence = proved.map(|chip| chip.evidence(case.request.reaches_chip()));
+        let evidence = proved.map(|chip| chip.evidence(case.request.reaches_chip() && chip.asks_issuer));
         let mut next = case.card.state.next();
         match reply.pin {
             Some(PinVerdict::Match) => next.tries.matched(case.card.programme.tries_max),
@@ -191,9 +194,14 @@ fn serve(
                 .expect("it is declined outright while a bound stands");
             Some(PinService::Unblocked)
         }
-        (Transaction::PinChange | Transaction::Purchase | Transaction::Cash | Transaction::Balance, _) => {
-            None
-        }
+        (
+            Transaction::PinChange
+            | Transaction::Purchase
+            | Transaction::Cash
+            | Transaction::Balance
+            | Transaction::Other,
+            _,
+        ) => None,
     }
 }
 
@@ -210,6 +218,7 @@ fn take_in(case: &Case<'_>, reply: &CheckReply, now: Timestamp) -> Judgement {
         signals: fraud::of_message(case.request, case.chip()),
         next: None,
         proved: proved.is_some(),
+        may_stand_in: false,
         pin_service: None,
         delivery: None,
         resolutions: Vec::new(),

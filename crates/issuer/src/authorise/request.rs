@@ -28,6 +28,9 @@ pub enum Transaction {
     PinChange,
     /// PIN unblock at an ATM: `pin` proves the cardmember, the chip's tries are refilled.
     PinUnblock,
+    /// Any other, such as a refund, which an issuer's own host decides: card, PIN and cryptogram are judged where they come, and
+    /// money isn't. The chip may have declined it.
+    Other,
 }
 
 impl Transaction {
@@ -37,7 +40,15 @@ impl Transaction {
     pub fn is_pin_service(self) -> bool {
         match self {
             Self::PinChange | Self::PinUnblock => true,
-            Self::Purchase | Self::Cash | Self::Balance => false,
+            Self::Purchase | Self::Cash | Self::Balance | Self::Other => false,
+        }
+    }
+
+    /// Whether its amount is what the cardmember is to pay.
+    pub(crate) fn pays(self) -> bool {
+        match self {
+            Self::Purchase | Self::Cash => true,
+            Self::Balance | Self::PinChange | Self::PinUnblock | Self::Other => false,
         }
     }
 }
@@ -247,13 +258,18 @@ pub struct AuthorisationAnswer {
     pub atc: Option<u16>,
     /// What spoke against it, whether it was declined for that or not.
     pub signals: Vec<FraudSignal>,
+    /// With [`Authority::Elsewhere`]: it may be approved in the other host's stead. The PIN was right or the chip proved itself,
+    /// and with [`Authority::Here`] this payment would have been approved.
+    pub may_stand_in: bool,
 }
 
 /// Room for an encoded answer without chip data, in bytes.
 const ENCODED_LEN_USUAL: usize = 32;
 
 impl AuthorisationAnswer {
-    pub(crate) fn declined(decision: Decision) -> Self {
+    /// An answer that says nothing but why not.
+    #[must_use]
+    pub fn declined(decision: Decision) -> Self {
         Self {
             decision,
             checked: Checked::default(),
@@ -263,6 +279,7 @@ impl AuthorisationAnswer {
             chip_if_declined: None,
             atc: None,
             signals: Vec::new(),
+            may_stand_in: false,
         }
     }
 

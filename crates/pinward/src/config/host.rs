@@ -122,30 +122,36 @@ impl PinFormat {
     }
 }
 
-/// `[host.link.processing_codes]`: two digits each, all different.
+/// `[host.link.processing_codes]`: two digits each, one or a list, all different.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ProcessingCodes {
-    /// Default `00`.
-    pub(crate) purchase: String,
-    /// Default `01`.
-    pub(crate) cash: String,
-    /// Default `31`.
-    pub(crate) balance: String,
+    /// Default `00`, and `09`, with cash.
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) purchase: Vec<String>,
+    /// Default `01`, and `17`, at a counter.
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) cash: Vec<String>,
+    /// Default `31`, and `30`, available funds.
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) balance: Vec<String>,
     /// Default `92`, Mastercard's. Elsewhere 70, 65 or 94 are in use.
-    pub(crate) pin_change: String,
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) pin_change: Vec<String>,
     /// Default `91`, Mastercard's. Elsewhere 72 is in use.
-    pub(crate) pin_unblock: String,
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) pin_unblock: Vec<String>,
 }
 
 impl Default for ProcessingCodes {
     fn default() -> Self {
+        let codes = |codes: &[&str]| codes.iter().copied().map(str::to_owned).collect();
         Self {
-            purchase: "00".to_owned(),
-            cash: "01".to_owned(),
-            balance: "31".to_owned(),
-            pin_change: "92".to_owned(),
-            pin_unblock: "91".to_owned(),
+            purchase: codes(&["00", "09"]),
+            cash: codes(&["01", "17"]),
+            balance: codes(&["31", "30"]),
+            pin_change: codes(&["92"]),
+            pin_unblock: codes(&["91"]),
         }
     }
 }
@@ -171,7 +177,8 @@ pub(crate) struct UpstreamConfig {
     #[serde(default = "default_in_flight_max")]
     pub(crate) in_flight_max: u32,
     /// What the network is told when it doesn't answer in time or at all: `decline`, or `stand-in`, which approves up to
-    /// `stand_in_amount_max_minor` what the PIN desk found right, and tells it by an advice. Default `decline`.
+    /// `stand_in_amount_max_minor`, and tells it by an advice, payments with a right PIN or a valid cryptogram that the card's
+    /// programme would approve by itself. Default `decline`.
     #[serde(default)]
     pub(crate) on_late: OnLate,
     /// Needed with `stand-in`, and only then.
@@ -180,6 +187,10 @@ pub(crate) struct UpstreamConfig {
     /// never passed on. Default 60.
     #[serde(default = "default_mark_field")]
     pub(crate) mark_field: u8,
+    /// What becomes of a card that Pinward doesn't have: `pass` (to it, marked, without PIN block), `pass-with-pin` (as the network
+    /// sent it, PIN block too: it shares the zone key) or `refuse` (14). Default `pass`.
+    #[serde(default)]
+    pub(crate) unknown_cards: UnknownCards,
     /// Whether it is told by an advice what the PIN desk declined. Default false.
     #[serde(default)]
     pub(crate) tell_declines: bool,
@@ -204,6 +215,16 @@ pub(crate) enum OnLate {
     #[default]
     Decline,
     StandIn,
+}
+
+/// What becomes of a card that isn't Pinward's, on a link with an issuer's own host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum UnknownCards {
+    #[default]
+    Pass,
+    PassWithPin,
+    Refuse,
 }
 
 impl HostConfig {
@@ -325,12 +346,16 @@ impl ProcessingCodes {
             ("pin_change", &self.pin_change),
             ("pin_unblock", &self.pin_unblock),
         ];
-        for (at, (name, code)) in all.iter().enumerate() {
-            if code.len() != 2 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err((name, "two digits"));
-            }
-            if all.iter().take(at).any(|(_, earlier)| earlier == code) {
-                return Err((name, "is another transaction's code already"));
+        let mut earlier = Vec::new();
+        for (name, codes) in all {
+            for code in codes {
+                if code.len() != 2 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err((name, "two digits"));
+                }
+                if earlier.contains(&code) {
+                    return Err((name, "is there twice, or another transaction's code already"));
+                }
+                earlier.push(code);
             }
         }
         Ok(())
@@ -380,6 +405,9 @@ impl UpstreamConfig {
                 "dual_run",
                 "not with tell_declines or stand-in: the upstream decides all",
             ));
+        }
+        if self.dual_run && self.unknown_cards == UnknownCards::Refuse {
+            return Err(("unknown_cards", "not with dual_run: the upstream decides all"));
         }
         if self.stand_in_amount_max_minor.is_some() != (self.on_late == OnLate::StandIn) {
             return Err(("stand_in_amount_max_minor", "goes with on_late = \"stand-in\""));
@@ -437,6 +465,19 @@ fn response_codes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Dec
         Ok((decision, code))
     };
     named.into_iter().map(decision).collect()
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "two digits, or a list of such codes")]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(code) => vec![code],
+        OneOrMore::More(codes) => codes,
+    })
 }
 
 fn default_first_message_seconds() -> u32 {

@@ -7,7 +7,7 @@ use iso8583::build::MessageBuilder;
 use iso8583::mac::{MAC_LEN, split_mac};
 
 use super::HostLink;
-use super::inline::Owed;
+use super::inline::{Owed, StandIn};
 use super::outgoing::Outgoing;
 
 /// Framed answers that wait to be sent. Keeps its memory from one sending to the next.
@@ -18,6 +18,8 @@ pub(super) struct Answers {
     ends: Vec<(usize, Option<Arc<Outgoing>>)>,
     /// What the issuer's own host is owed once they are sent.
     owed: Vec<Owed>,
+    /// What goes on record about approvals in its stead.
+    stood_in: Vec<StandIn>,
 }
 
 impl Answers {
@@ -46,10 +48,15 @@ impl Answers {
         self.owed.push(owed);
     }
 
+    /// Takes a line about an approval in the stead of the issuer's own host.
+    pub(super) fn stand_in(&mut self, line: StandIn) {
+        self.stood_in.push(line);
+    }
+
     /// Sends everything, after what it makes owed is durable. Answers that can't be given their MACs, or whose debts can't be
     /// kept, are not sent: their askers ask again.
     pub(super) async fn send(&mut self, link: &HostLink, default: Option<&Outgoing>) {
-        if self.ends.is_empty() && self.owed.is_empty() {
+        if self.ends.is_empty() && self.owed.is_empty() && self.stood_in.is_empty() {
             return;
         }
         if self.keep_owed(link).await && self.seal(link).await {
@@ -78,10 +85,12 @@ impl Answers {
     }
 
     async fn keep_owed(&mut self, link: &HostLink) -> bool {
-        let Some(inline) = link.inline.as_ref().filter(|_| !self.owed.is_empty()) else {
+        let (owed, stood_in) = (std::mem::take(&mut self.owed), std::mem::take(&mut self.stood_in));
+        let keeps = !owed.is_empty() || !stood_in.is_empty();
+        let Some(inline) = link.inline.as_ref().filter(|_| keeps) else {
             return true;
         };
-        match inline.keep(link, std::mem::take(&mut self.owed)).await {
+        match inline.keep(link, owed, stood_in).await {
             Ok(()) => true,
             Err(fault) => {
                 tracing::error!(%fault, link = &*link.name, answers = self.ends.len(), "what answers make owed can't be kept");

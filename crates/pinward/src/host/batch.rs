@@ -17,11 +17,11 @@ use store::AuditEvent;
 use super::answers::Answers;
 use super::conversation::Listener;
 use super::frames::Frames;
-use super::inline::{Inline, Passed};
+use super::inline::Inline;
 use super::network::{self, KeyChange, Management};
 use super::outgoing::Outgoing;
 use super::refused::Refused;
-use super::{CloseReason, HostLink, answer, dial, identity, inline, mac, request};
+use super::{CloseReason, HostLink, answer, dial, mac, request};
 
 /// Messages that are malformed, or without a right MAC, answered on one connection before it is closed: each is a line in
 /// the journal.
@@ -126,12 +126,11 @@ impl Listener for Batch<'_> {
 /// What the desk makes of a request that the upstream decides in any case. A PIN service is the upstream's alone: what it
 /// declines must not be done here.
 fn judged_beside(message: &Message<'_>, link: &HostLink) -> Asked {
-    match request::transaction(message, link) {
-        Ok(Some(transaction)) if !transaction.is_pin_service() => {
-            request::authorisation(message, transaction, link).map_or(Asked::NotJudged, Asked::Authorisation)
-        }
-        Ok(_) | Err(_) => Asked::NotJudged,
-    }
+    request::transaction(message, link)
+        .ok()
+        .filter(|transaction| !transaction.is_pin_service())
+        .and_then(|transaction| request::authorisation(message, transaction, link).ok())
+        .map_or(Asked::NotJudged, Asked::Authorisation)
 }
 
 fn is_network_answer(message: &Message<'_>) -> bool {
@@ -211,13 +210,8 @@ impl Batch<'_> {
                 if link.is_dual_run() {
                     return Ok(judged_beside(message, link));
                 }
-                match request::transaction(message, link)? {
-                    Some(transaction) => {
-                        request::authorisation(message, transaction, link).map(Asked::Authorisation)
-                    }
-                    None if link.inline.is_some() && message.field(52).is_none() => Ok(Asked::NotJudged),
-                    None => Err(Refused::NotServed),
-                }
+                let transaction = request::transaction(message, link)?;
+                request::authorisation(message, transaction, link).map(Asked::Authorisation)
             }
             (Class::Reversal, _) => {
                 request::reversal(message, link).map(|reversal| Asked::Reversal(Box::new(reversal)))
@@ -303,12 +297,12 @@ impl Batch<'_> {
 
     fn write_answer(&mut self, builder: &mut MessageBuilder<'_>, message: &Message<'_>, decided: Decided) {
         let link = self.link;
-        let decided = match (&link.inline, decided) {
-            (Some(inline), decided) => match self.pass_on(inline, builder, message, decided) {
-                Some(decided) => decided,
-                None => return,
-            },
-            (None, decided) => decided,
+        let decided = match &link.inline {
+            Some(inline) => self.pass_on(inline, message, decided),
+            None => Some(decided),
+        };
+        let Some(decided) = decided else {
+            return;
         };
         builder.reset(message.mti().response().expect("only requests are answered"));
         let built = match &decided {
@@ -335,21 +329,21 @@ impl Batch<'_> {
     }
 
     /// Passes on what the issuer's own host decides. `Some`: what it doesn't, to be answered here.
-    fn pass_on(
-        &mut self,
-        inline: &Inline,
-        builder: &mut MessageBuilder<'_>,
-        message: &Message<'_>,
-        decided: Decided,
-    ) -> Option<Decided> {
-        let answer = match decided {
-            Decided::Authorisation(answer, _) if inline.is_dual_run() => Some(answer),
-            Decided::Authorisation(answer, true) if answer.decision == Decision::Approved => Some(answer),
+    fn pass_on(&mut self, inline: &Inline, message: &Message<'_>, decided: Decided) -> Option<Decided> {
+        let judged = match decided {
+            Decided::Authorisation(answer, moves_money) if inline.decides(answer.decision, moves_money) => {
+                Some(answer)
+            }
             Decided::Authorisation(answer, moves_money) => {
                 if moves_money {
                     inline.tell_decline(self.link, message, &answer, &mut self.answers);
                 }
                 return Some(Decided::Authorisation(answer, moves_money));
+            }
+            Decided::Reversal(ReversalOutcome::UnknownCard)
+                if inline.decides(Decision::UnknownCard, true) =>
+            {
+                Some(AuthorisationAnswer::declined(Decision::UnknownCard))
             }
             Decided::Reversal(ReversalOutcome::Accepted) | Decided::NotJudged => None,
             decided @ (Decided::Reversal(_)
@@ -358,16 +352,7 @@ impl Batch<'_> {
             | Decided::Refused(_)
             | Decided::Fault(_)) => return Some(decided),
         };
-        let passed = Passed {
-            to: self.outgoing.clone(),
-            frame: inline::without_pins(message, self.link),
-            content: identity::content(message, self.link.new_pin_field),
-            had_pin: message.field(52).is_some(),
-            decided: answer.map(Box::new),
-        };
-        if let Err(passed) = inline.pass_on(self.link, message, passed) {
-            inline.answer_unpassed(self.link, passed, builder, &mut self.answers);
-        }
+        inline.pass_on(self.link, message, judged, &self.outgoing, &mut self.answers);
         None
     }
 }
@@ -391,13 +376,13 @@ async fn finish_run(
     match authorise(&link.desk, run, now).await {
         Ok(answers) => {
             for ((place, request), answer) in places.iter().zip(run.iter()).zip(answers) {
-                if answer.decision == Decision::UnknownCard {
+                let moves_money = !request.transaction.is_pin_service();
+                let inline = link.inline.as_ref();
+                let goes_on = inline.is_some_and(|inline| inline.decides(answer.decision, moves_money));
+                if answer.decision == Decision::UnknownCard && !goes_on {
                     link.state.strangers.write(request.of_unknown_card(now), journal);
                 }
-                put(
-                    *place,
-                    Decided::Authorisation(answer, !request.transaction.is_pin_service()),
-                );
+                put(*place, Decided::Authorisation(answer, moves_money));
             }
         }
         Err(fault) => {

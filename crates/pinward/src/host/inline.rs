@@ -9,18 +9,19 @@
 //! | what happens | the network gets | the upstream gets |
 //! |---|---|---|
 //! | no connection, or too many requests wait | the late answer at once | nothing |
-//! | more is owed to the upstream than is kept | the late answer at once | nothing |
+//! | more is owed to the upstream than is kept | 91 at once | nothing |
 //! | no answer in time, or the connection is lost | the late answer | a reversal, repeated until answered |
 //! | an answer after that | nothing more | a reversal again, if it approved |
 //! | the same request again after that | the late answer again | nothing |
 //! | an answer that can't be passed on | the late answer | a reversal |
 //!
-//! The late answer is 91, or by setting an approval in the upstream's stead, of which it gets an advice.
+//! The late answer is 91, or by setting an approval in the upstream's stead: of that it gets an advice, and never a reversal.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `line`, `flights` | connections to the upstream, and what waits on them |
 //! | `pass_on`, `answered`, `unanswered` | what goes on, what comes back, what is said when nothing does |
+//! | `stand_in` | approvals in the upstream's stead |
 //! | `owed`, `ledger`, `alarms` | what the upstream must be told, until it answers |
 //! | `dual_run` | both verdicts on record |
 
@@ -32,6 +33,7 @@ mod ledger;
 mod line;
 mod owed;
 mod pass_on;
+mod stand_in;
 mod unanswered;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -43,17 +45,18 @@ use iso8583::dialect::Dialect;
 use iso8583::framing::Framing;
 use iso8583::message::Message;
 use issuer::Fault;
-use issuer::authorise::AuthorisationAnswer;
+use issuer::authorise::{AuthorisationAnswer, Decision};
 use tokio::time::{Instant, interval};
 
-use super::HostLink;
 use super::answers::Answers;
 use super::outgoing::Outgoing;
-use crate::config::OnLate;
+use super::{HostLink, identity};
+use crate::config::{OnLate, UnknownCards};
 use alarms::Alarms;
 use flights::{ExchangeKey, Flights, Flown};
 use ledger::Ledger;
 pub(super) use owed::Owed;
+pub(super) use stand_in::StandIn;
 use unanswered::Unanswered;
 
 /// Expired requests are looked for this often within one time limit.
@@ -73,6 +76,7 @@ pub(crate) struct UpstreamSettings {
     /// Largest amount approved in its stead.
     pub(crate) stand_in_amount_max_minor: u64,
     pub(crate) mark_field: u8,
+    pub(crate) unknown_cards: UnknownCards,
     pub(crate) tell_declines: bool,
     /// Messages that may be owed to it at a time, those counted that wait for its answer.
     pub(crate) owed_max: usize,
@@ -105,30 +109,36 @@ struct Counts {
 }
 
 /// A request that waits for the upstream.
-pub(super) struct Passed {
+struct Passed {
     /// Where its answer goes.
-    pub(super) to: Arc<Outgoing>,
+    to: Arc<Outgoing>,
     /// As the network sent it, without PIN blocks: nothing that waits, or is remembered, holds one.
-    pub(super) frame: Box<[u8]>,
+    frame: Box<[u8]>,
     /// What a repeat of it must repeat.
-    pub(super) content: [u8; 32],
+    content: [u8; 32],
     /// Whether a PIN block came with it.
-    pub(super) had_pin: bool,
+    had_pin: bool,
     /// What the desk decided; `None` for what it doesn't judge.
-    pub(super) decided: Option<Box<AuthorisationAnswer>>,
+    decided: Option<Box<AuthorisationAnswer>>,
+    /// It is approved where the upstream doesn't answer.
+    stands_in: bool,
+    /// It waits for the answer to the same request, which came before: the upstream is told of that one.
+    repeats: bool,
 }
 
 /// Why a request wasn't passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotPassed {
+enum NotPassed {
     /// No connection to the upstream stands.
     Down,
     /// Too many requests wait for it.
     Full,
+    /// So much is owed to it that there is no room for what this one may come to owe.
+    OwedFull,
     /// It doesn't fit the upstream's dialect.
     Unfit,
-    /// The upstream left it unanswered before.
-    GivenUp,
+    /// It was given up, or approved in the upstream's stead, before.
+    GivenUp { stood_in: bool },
     /// Another message of the same exchange went on before.
     Differs,
 }
@@ -136,7 +146,10 @@ pub(super) enum NotPassed {
 impl Inline {
     pub(crate) fn new(settings: UpstreamSettings) -> Self {
         Self {
-            flights: Mutex::new(Flights::new(usize::from(settings.connections))),
+            flights: Mutex::new(Flights::new(
+                usize::from(settings.connections),
+                settings.in_flight_max,
+            )),
             ledger: Mutex::default(),
             owed: AtomicUsize::new(0),
             counts: Counts::default(),
@@ -176,8 +189,45 @@ impl Inline {
         }
     }
 
-    /// Passes a request on. Its answer goes to `passed.to` some time later, in any case.
+    /// Whether the upstream decides what the desk decided like this.
+    pub(super) fn decides(&self, decision: Decision, moves_money: bool) -> bool {
+        if self.settings.dual_run {
+            return true;
+        }
+        if decision != Decision::UnknownCard {
+            return decision == Decision::Approved && moves_money;
+        }
+        match self.settings.unknown_cards {
+            UnknownCards::Pass => moves_money,
+            UnknownCards::PassWithPin => true,
+            UnknownCards::Refuse => false,
+        }
+    }
+
+    /// Passes a request on. Its answer goes to `to` some time later, or where that fails is among `answers`.
     pub(super) fn pass_on(
+        &self,
+        link: &HostLink,
+        message: &Message<'_>,
+        decided: Option<AuthorisationAnswer>,
+        to: &Arc<Outgoing>,
+        answers: &mut Answers,
+    ) {
+        let passed = Passed {
+            to: to.clone(),
+            frame: without_pins(message, link),
+            content: identity::content(message, link.new_pin_field),
+            had_pin: message.field(52).is_some(),
+            stands_in: stand_in::is_due(message, decided.as_ref(), &self.settings),
+            decided: decided.map(Box::new),
+            repeats: false,
+        };
+        if let Err((why, passed)) = self.send(link, message, passed) {
+            self.answer_unpassed(link, why, passed, answers);
+        }
+    }
+
+    fn send(
         &self,
         link: &HostLink,
         message: &Message<'_>,
@@ -199,15 +249,11 @@ impl Inline {
             return Err((NotPassed::Unfit, passed));
         }
         let until = Instant::now() + self.settings.timeout;
-        let sent = self.flights().send(
-            key,
-            Flown::Network(passed),
-            until,
-            self.settings.in_flight_max.min(self.room_for_debts()),
-            |out| {
-                append(self.settings.framing, &builder, out);
-            },
-        );
+        let sent = self
+            .flights()
+            .send(key, Flown::Network(passed), until, self.room_for_debts(), |out| {
+                append(self.settings.framing, &builder, out)
+            });
         match sent {
             Ok(()) => Ok(()),
             Err((why, Flown::Network(passed))) => Err((why, passed)),
@@ -236,7 +282,7 @@ impl Inline {
 }
 
 /// A message without what only the desk may see: PIN blocks, their control information, MACs.
-pub(super) fn without_pins(message: &Message<'_>, link: &HostLink) -> Box<[u8]> {
+fn without_pins(message: &Message<'_>, link: &HostLink) -> Box<[u8]> {
     let mut builder = MessageBuilder::new(&link.dialect, message.mti());
     for field in message.fields() {
         if !pass_on::is_private(field, link) {

@@ -18,30 +18,39 @@ use crate::config::ProcessingCodes;
 /// ISO 4217 numeric of "no currency": a PIN service moves no money.
 const NO_CURRENCY: u16 = 999;
 
-/// What an authorisation or financial message asks for; `None` for a processing code that the link's table hasn't.
+/// What an authorisation or financial message asks for. A processing code that the link's table hasn't is for the issuer's own host.
 ///
-/// Refuses DE3 missing or malformed.
-pub(super) fn transaction(message: &Message<'_>, link: &HostLink) -> Result<Option<Transaction>, Refused> {
+/// Refuses DE3 missing or malformed, and without such a host a code that isn't in the table.
+pub(super) fn transaction(message: &Message<'_>, link: &HostLink) -> Result<Transaction, Refused> {
     let code = needed(message, 3)?;
     let code = ProcessingCode::parse(code).ok_or(Refused::FormatError { field: 3 })?;
-    Ok(link.processing_codes.transaction(code.transaction_type))
+    let listed = link.processing_codes.transaction(code.transaction_type);
+    listed
+        .or_else(|| link.inline.as_ref().map(|_| Transaction::Other))
+        .ok_or(Refused::NotServed)
 }
 
 /// An authorisation or financial request, or an advice.
 ///
-/// Refuses: DE2 and DE35 both missing; DE7 (1993: DE12), DE11 or DE22 missing or malformed; DE4 or DE49 malformed, or missing where money
-/// moves; a PIN block without the key serial number that the link's PIN format needs; a PAN that is none.
+/// Refuses: DE2 and DE35 both missing; DE35 malformed, or with another PAN or expiry than DE2 and DE14; DE7 (1993: DE12) or DE11 missing or malformed; DE4, DE22 or DE49 malformed, or missing where
+/// they are judged; a PIN block without the key serial number that the link's PIN format needs; a PAN that is none.
 pub(super) fn authorisation(
     message: &Message<'_>,
     transaction: Transaction,
     link: &HostLink,
 ) -> Result<AuthorisationRequest, Refused> {
     let (pan, track_expiry) = card_number(message)?;
-    let expiry = optional(message, 14, yymm)?;
-    let entry = EntryMode::parse(needed(message, 22)?).ok_or(Refused::FormatError { field: 22 })?;
+    let expiry = match (optional(message, 14, yymm)?, track_expiry) {
+        (Some(told), Some(read)) if told != read => return Err(Refused::FormatError { field: 35 }),
+        (told, read) => told.or(read),
+    };
+    let is_listed = transaction != Transaction::Other;
+    let entry = optional(message, 22, |field| {
+        Some(card_entry(EntryMode::parse(field)?.card))
+    })?;
     let amount = optional(message, 4, values::number)?;
     let currency = optional(message, 49, |field| u16::try_from(values::number(field)?).ok())?;
-    let pays = !transaction.is_pin_service();
+    let pays = is_listed && !transaction.is_pin_service();
     let kind = match message.mti().function() {
         Function::Advice => RequestKind::Advice,
         Function::Request | Function::Response | Function::AdviceResponse | Function::Notification => {
@@ -53,7 +62,11 @@ pub(super) fn authorisation(
             Some(field) => zone_pin(message, field, link)?,
             None => None,
         },
-        Transaction::Purchase | Transaction::Cash | Transaction::Balance | Transaction::PinUnblock => None,
+        Transaction::Purchase
+        | Transaction::Cash
+        | Transaction::Balance
+        | Transaction::PinUnblock
+        | Transaction::Other => None,
     };
     Ok(AuthorisationRequest {
         message: identified(message, link)?,
@@ -65,11 +78,11 @@ pub(super) fn authorisation(
         },
         pan,
         psn: optional(message, 23, card_sequence_number)?,
-        expiry: expiry.or(track_expiry),
+        expiry,
         transaction,
         amount_minor: given_or(amount, pays, 0, 4)?,
         currency: given_or(currency, pays, NO_CURRENCY, 49)?,
-        entry: card_entry(entry.card),
+        entry: given_or(entry, is_listed, CardEntry::Unknown, 22)?,
         terminal: message.field(41).and_then(|terminal| terminal.try_into().ok()),
         pin: zone_pin(message, 52, link)?,
         new_pin,
@@ -160,7 +173,8 @@ impl ProcessingCodes {
             (&self.pin_unblock, Transaction::PinUnblock),
         ];
         all.into_iter()
-            .find_map(|(known, transaction)| (known.as_bytes() == code).then_some(transaction))
+            .find(|(known, _)| known.iter().any(|known| known.as_bytes() == code))
+            .map(|(_, transaction)| transaction)
     }
 }
 
@@ -169,21 +183,32 @@ pub(super) fn pan(message: &Message<'_>) -> Option<Pan> {
     card_number(message).ok().map(|(pan, _)| pan)
 }
 
-/// DE2, or the PAN and expiry in track 2 (DE35: PAN, `=` or `D`, YYMM, …).
+/// DE2, else the PAN of track 2; and the expiry of track 2. Refuses a track that names another card than DE2.
 fn card_number(message: &Message<'_>) -> Result<(Pan, Option<Expiry>), Refused> {
-    let invalid = |_| Refused::CardNumberInvalid;
-    if let Some(field) = message.field(2) {
-        return Ok((Pan::parse_bytes(field).map_err(invalid)?, None));
+    let told = message.field(2).map(parse_pan).transpose()?;
+    let track = message.field(35).map(track_2).transpose()?;
+    match (told, track) {
+        (Some(told), Some((read, _))) if told != read => Err(Refused::FormatError { field: 35 }),
+        (Some(pan), Some((_, expiry))) | (None, Some((pan, expiry))) => Ok((pan, Some(expiry))),
+        (Some(pan), None) => Ok((pan, None)),
+        (None, None) => Err(Refused::FormatError { field: 2 }),
     }
-    let track = message.field(35).ok_or(Refused::FormatError { field: 2 })?;
+}
+
+/// PAN and expiry of DE35: PAN, `=` or `D`, YYMM, …
+fn track_2(track: &[u8]) -> Result<(Pan, Expiry), Refused> {
     let mut parts = track.splitn(2, |byte| matches!(byte, b'=' | b'D'));
-    let pan = Pan::parse_bytes(parts.next().unwrap_or_default()).map_err(invalid)?;
+    let pan = parse_pan(parts.next().unwrap_or_default())?;
     let expiry = parts
         .next()
         .and_then(|rest| rest.get(..4))
         .and_then(yymm)
         .ok_or(Refused::FormatError { field: 35 })?;
-    Ok((pan, Some(expiry)))
+    Ok((pan, expiry))
+}
+
+fn parse_pan(field: &[u8]) -> Result<Pan, Refused> {
+    Pan::parse_bytes(field).map_err(|_| Refused::CardNumberInvalid)
 }
 
 fn yymm(field: &[u8]) -> Option<Expiry> {

@@ -27,8 +27,8 @@ pub(crate) enum Mood {
     Silent,
     /// Answers nothing, not even advices.
     Deaf,
-    /// Approves after this many milliseconds.
-    ApprovesAfter(u64),
+    /// With this DE39, after this many milliseconds.
+    AnswersAfter(&'static str, u64),
     /// Bytes that are no message.
     Garbage,
     /// An answer without DE39.
@@ -154,8 +154,8 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
             match if listens { mood } else { Mood::Answers("00") } {
                 Mood::Answers(code) => send(&write, &answer(&message, code)).await,
                 Mood::Silent | Mood::Deaf => {}
-                Mood::ApprovesAfter(ms) => {
-                    let (write, answer) = (write.clone(), answer(&message, "00"));
+                Mood::AnswersAfter(code, ms) => {
+                    let (write, answer) = (write.clone(), answer(&message, code));
                     tokio::spawn(async move {
                         tokio::time::sleep(Duration::from_millis(ms)).await;
                         send(&write, &answer).await;

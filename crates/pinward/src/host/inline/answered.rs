@@ -8,6 +8,7 @@ use iso8583::mti::MTI_0810_NETWORK_RESPONSE;
 use tokio::time::Instant;
 
 use super::flights::{ExchangeKey, Flown};
+use super::stand_in::StandIn;
 use super::unanswered::Unanswered;
 use super::{Inline, dual_run, pass_on, read_again};
 use crate::host::HostLink;
@@ -26,13 +27,14 @@ impl Inline {
         let mut settled = false;
         let mut builder = MessageBuilder::new(&link.dialect, MTI_0810_NETWORK_RESPONSE);
         for message in messages {
-            let landed = ExchangeKey::of(message).and_then(|key| self.flights().land(key));
-            let Some(flown) = landed else {
+            let key = ExchangeKey::of(message);
+            let landed = key.and_then(|key| Some((key, self.flights().land(key)?)));
+            let Some((key, flown)) = landed else {
                 self.after_the_end(link, message, answers);
                 continue;
             };
             for flown in flown {
-                let passed = match flown {
+                let mut passed = match flown {
                     Flown::Network(passed) => passed,
                     Flown::Own(debt) => {
                         self.ledger().settle(&debt);
@@ -55,6 +57,8 @@ impl Inline {
                     }
                     Err(error) => {
                         tracing::warn!(link = &*link.name, %error, "the upstream's answer can't be passed on");
+                        passed.stands_in &= !pass_on::declines(message, &self.settings.dialect);
+                        self.flights().give_up(key, &passed);
                         unusable.push(passed);
                     }
                 }
@@ -72,7 +76,8 @@ impl Inline {
         }
     }
 
-    /// An answer that nobody waits for any more. The first that approves is taken back.
+    /// An answer that nobody waits for any more. The first that approves is taken back, but not where the network was told of an
+    /// approval: that stands, whatever the upstream says, which has its advice.
     fn after_the_end(&self, link: &HostLink, message: &Message<'_>, answers: &mut Answers) {
         let approved = pass_on::approves(message, &self.settings.dialect);
         let mut flights = self.flights();
@@ -84,8 +89,16 @@ impl Inline {
         };
         let so_far = self.counts.late_answers.fetch_add(1, Ordering::Relaxed) + 1;
         tracing::warn!(approved, so_far, "the upstream answered too late");
-        if let Some(frame) = given_up.frame.take_if(|_| approved) {
-            self.owe_reversal(link, &read_again(&frame, link), answers);
+        let stood_in = given_up.stood_in;
+        let Some(frame) = given_up.frame.take_if(|_| approved || stood_in) else {
+            return;
+        };
+        drop(flights);
+        let request = read_again(&frame, link);
+        if stood_in {
+            answers.stand_in(StandIn::answered_late(&request, message, approved));
+        } else {
+            self.owe_reversal(link, &request, answers);
         }
     }
 }

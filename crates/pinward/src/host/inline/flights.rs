@@ -10,7 +10,7 @@ use super::ledger::Debt;
 use super::{NotPassed, Passed};
 use crate::host::outgoing::Outgoing;
 
-/// Requests remembered after they were given up, so that an answer that approves one after all is taken back.
+/// Requests remembered after they were given up, for late answers and for repeats.
 const GIVEN_UP_MAX: usize = 100_000;
 
 /// Which exchange a message belongs to: its class and whether it is a request or an advice, DE7, DE11, DE32 and DE37. An
@@ -42,6 +42,11 @@ impl ExchangeKey {
             *head = [class, b'0'];
         }
         self
+    }
+
+    /// An authorisation or financial advice.
+    pub(super) fn is_advice(&self) -> bool {
+        matches!(self.0, [b'1' | b'2', b'2', ..])
     }
 
     /// An authorisation or financial request: an advice, a reversal or any other message is passed on again when it is
@@ -80,9 +85,11 @@ struct Flight {
     waiting: Vec<Flown>,
 }
 
-/// A request that the upstream left unanswered.
+/// A request of which the network was told without the upstream.
 pub(super) struct GivenUp {
-    /// The network's message, until an answer came that approves; `None` too where it was given up before a restart.
+    /// It was approved.
+    pub(super) stood_in: bool,
+    /// The network's message, until a late answer was dealt with; `None` too where it was given up before a restart.
     pub(super) frame: Option<Box<[u8]>>,
     /// What a repeat must repeat, where it is known.
     content: Option<[u8; 32]>,
@@ -100,10 +107,11 @@ pub(super) struct Flights {
     given_up_order: VecDeque<ExchangeKey>,
     lines: Vec<Option<Arc<Outgoing>>>,
     next_line: usize,
+    in_flight_max: usize,
 }
 
 impl Flights {
-    pub(super) fn new(lines: usize) -> Self {
+    pub(super) fn new(lines: usize, in_flight_max: usize) -> Self {
         Self {
             by_key: HashMap::new(),
             own: 0,
@@ -113,25 +121,29 @@ impl Flights {
             given_up_order: VecDeque::new(),
             lines: vec![None; lines],
             next_line: 0,
+            in_flight_max,
         }
     }
 
-    /// Sends a message over the next connection that stands, and remembers who waits for its answer. At most `in_flight_max` of the
-    /// network's wait at a time.
+    /// Sends a message over the next connection that stands, and remembers who waits for its answer. At most `room` of the
+    /// network's wait at a time, as each may come to owe something, and no more than is configured.
     ///
     /// One that is on its way already is not sent again: its answer is both's, if both say the same. Nor is one that was
-    /// given up: the network was told so, and the reversal that goes to the upstream must not meet it there.
+    /// given up: the network was told so, and what the upstream is told of that must not meet it there.
     pub(super) fn send(
         &mut self,
         key: ExchangeKey,
-        flown: Flown,
+        mut flown: Flown,
         until: Instant,
-        in_flight_max: usize,
+        room: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), (NotPassed, Flown)> {
         if let Some(flight) = self.by_key.get_mut(&key) {
             if flight.waiting.first().is_some_and(|first| !flown.repeats(first)) {
                 return Err((NotPassed::Differs, flown));
+            }
+            if let Flown::Network(passed) = &mut flown {
+                passed.repeats = true;
             }
             flight.waiting.push(flown);
             return Ok(());
@@ -143,22 +155,28 @@ impl Flights {
                 {
                     NotPassed::Differs
                 }
-                Flown::Network(_) | Flown::Own(_) => NotPassed::GivenUp,
+                Flown::Network(_) | Flown::Own(_) => NotPassed::GivenUp {
+                    stood_in: given_up.stood_in,
+                },
             };
             return Err((why, flown));
         }
         let is_own = matches!(flown, Flown::Own(_));
-        if !is_own && self.by_key.len() - self.own >= in_flight_max {
-            return Err((NotPassed::Full, flown));
+        let under_way = self.by_key.len() - self.own;
+        if !is_own && under_way >= room {
+            return Err((NotPassed::OwedFull, flown));
+        }
+        if !is_own && under_way >= self.in_flight_max {
+            return Err(self.unsent(key, NotPassed::Full, flown));
         }
         let Some((line, outgoing)) = self.next_standing() else {
-            return Err((NotPassed::Down, flown));
+            return Err(self.unsent(key, NotPassed::Down, flown));
         };
         if outgoing.is_full() {
-            return Err((NotPassed::Full, flown));
+            return Err(self.unsent(key, NotPassed::Full, flown));
         }
         if !outgoing.append(write) {
-            return Err((NotPassed::Down, flown));
+            return Err(self.unsent(key, NotPassed::Down, flown));
         }
         self.serial += 1;
         let flight = Flight {
@@ -170,6 +188,16 @@ impl Flights {
         self.own += usize::from(is_own);
         self.ends.push_back((until, key, self.serial));
         Ok(())
+    }
+
+    /// What is approved without having been sent is remembered too: a repeat must not meet its advice at the upstream.
+    fn unsent(&mut self, key: ExchangeKey, why: NotPassed, flown: Flown) -> (NotPassed, Flown) {
+        if let Flown::Network(passed) = &flown
+            && passed.stands_in
+        {
+            self.give_up(key, passed);
+        }
+        (why, flown)
     }
 
     fn next_standing(&mut self) -> Option<(usize, Arc<Outgoing>)> {
@@ -238,9 +266,22 @@ impl Flights {
         self.given_up.get_mut(&key)
     }
 
+    /// Remembers what the network is told of a request without the upstream.
+    pub(super) fn give_up(&mut self, key: ExchangeKey, passed: &Passed) {
+        if key.moves_money() {
+            let given_up = GivenUp {
+                stood_in: passed.stands_in,
+                frame: Some(passed.frame.clone()),
+                content: Some(passed.content),
+            };
+            self.remember(key, given_up);
+        }
+    }
+
     /// It was given up before a restart.
-    pub(super) fn was_given_up(&mut self, key: ExchangeKey) {
+    pub(super) fn was_given_up(&mut self, key: ExchangeKey, stood_in: bool) {
         let given_up = GivenUp {
+            stood_in,
             frame: None,
             content: None,
         };
@@ -267,14 +308,8 @@ impl Flights {
         let Some(flight) = self.take(key) else {
             return;
         };
-        if let Some(Flown::Network(passed)) = flight.waiting.first()
-            && key.moves_money()
-        {
-            let given_up = GivenUp {
-                frame: Some(passed.frame.clone()),
-                content: Some(passed.content),
-            };
-            self.remember(key, given_up);
+        if let Some(Flown::Network(passed)) = flight.waiting.first() {
+            self.give_up(key, passed);
         }
         ended.extend(flight.waiting);
     }

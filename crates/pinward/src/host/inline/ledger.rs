@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::flights::Flown;
 use super::owed::Owed;
+use super::stand_in::{self, StandIn};
 use super::{Inline, append};
 use crate::host::HostLink;
 
@@ -96,9 +97,14 @@ impl Ledger {
 impl Inline {
     /// Makes durable what answers make owed. Where that fails the answers must not be sent; then their requests were not
     /// given up either, and who asked asks again or takes them back.
-    pub(in crate::host) async fn keep(&self, link: &HostLink, owed: Vec<Owed>) -> Result<(), Fault> {
+    pub(in crate::host) async fn keep(
+        &self,
+        link: &HostLink,
+        owed: Vec<Owed>,
+        stood_in: Vec<StandIn>,
+    ) -> Result<(), Fault> {
         let since = (link.clock)();
-        match self.write(link, &owed, since).await {
+        match self.write(link, &owed, stood_in, since).await {
             Ok(ids) => {
                 let mut ledger = self.ledger();
                 for (id, owed) in ids.into_iter().zip(owed) {
@@ -115,7 +121,18 @@ impl Inline {
         }
     }
 
-    async fn write(&self, link: &HostLink, owed: &[Owed], since: Timestamp) -> Result<Vec<i64>, Fault> {
+    /// The journal first: a line about an approval that nobody heard of misleads less than an advice of it without a line.
+    async fn write(
+        &self,
+        link: &HostLink,
+        owed: &[Owed],
+        stood_in: Vec<StandIn>,
+        since: Timestamp,
+    ) -> Result<Vec<i64>, Fault> {
+        stand_in::record(stood_in, link, since).await?;
+        if owed.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut rows = Vec::with_capacity(owed.len());
         for batch in owed.chunks(HSM_BATCH_LEN) {
             let texts = batch.iter().map(|owed| owed.text().clone()).collect();
@@ -142,7 +159,7 @@ impl Inline {
             for (row, text) in rows.into_iter().zip(opened) {
                 match text.and_then(|text| Owed::read(text, link, &self.settings)) {
                     Some(owed) => {
-                        self.flights().was_given_up(owed.about());
+                        self.flights().was_given_up(owed.about(), owed.tells_approval());
                         self.ledger().enter(row.id, row.at, owed, true);
                     }
                     None => {
@@ -171,11 +188,11 @@ impl Inline {
             let builder = debt.owed.build(link, &self.settings, debt.repeated);
             let key = debt.owed.key();
             let until = now + self.settings.timeout;
-            let sent =
-                self.flights()
-                    .send(key, Flown::Own(debt), until, self.settings.in_flight_max, |out| {
-                        append(self.settings.framing, &builder, out);
-                    });
+            let sent = self
+                .flights()
+                .send(key, Flown::Own(debt), until, self.room_for_debts(), |out| {
+                    append(self.settings.framing, &builder, out);
+                });
             match sent {
                 Ok(()) => {}
                 // The same exchange is under way: its answer isn't this one's.

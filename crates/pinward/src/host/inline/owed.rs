@@ -92,7 +92,10 @@ impl Owed {
             text.put(38, approval);
         }
         text.put(39, code);
-        text.put(settings.mark_field, pass_on::mark(Some(decided)).as_bytes());
+        text.put(
+            settings.mark_field,
+            pass_on::mark(about, Some(decided), link).as_bytes(),
+        );
         Self::read(text.finish(), link, settings)
     }
 
@@ -117,6 +120,11 @@ impl Owed {
     /// The exchange that it begins.
     pub(super) fn key(&self) -> ExchangeKey {
         self.key
+    }
+
+    /// The network was told of an approval in the upstream's stead, where it was passed on at all.
+    pub(super) fn tells_approval(&self) -> bool {
+        self.key.is_advice()
     }
 
     /// The exchange that it is about.

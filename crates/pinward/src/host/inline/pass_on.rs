@@ -8,10 +8,11 @@ use emv::tags::{
 use iso8583::build::{BuildError, MessageBuilder};
 use iso8583::dialect::Dialect;
 use iso8583::message::Message;
-use issuer::authorise::{AuthorisationAnswer, Decision};
+use issuer::authorise::{AuthorisationAnswer, Decision, Transaction};
 
 use super::{Passed, UpstreamSettings};
-use crate::host::HostLink;
+use crate::config::UnknownCards;
+use crate::host::{HostLink, request};
 
 const FIELD_39_RESPONSE_CODE: u8 = 39;
 const FIELD_55_CHIP_DATA: u8 = 55;
@@ -25,7 +26,8 @@ const MACS: [u8; 2] = [64, 128];
 const APPROVING: [[u8; 2]; 4] = [*b"00", *b"08", *b"10", *b"11"];
 
 /// Puts a request as the upstream gets it: all that the network sent but PINs, their keys' numbers and MACs, and what the
-/// desk found in the mark field. In a dual run, all but MACs, and no mark.
+/// desk found in the mark field. PINs too where it verifies them: in a dual run, which has no mark, and by setting those of
+/// cards that the desk doesn't have.
 pub(super) fn request(
     builder: &mut MessageBuilder<'_>,
     message: &Message<'_>,
@@ -33,21 +35,18 @@ pub(super) fn request(
     link: &HostLink,
     settings: &UpstreamSettings,
 ) -> Result<(), BuildError> {
+    let is_unknown = decided.is_some_and(|decided| decided.decision == Decision::UnknownCard);
+    let verifies_pin = settings.dual_run || is_unknown && settings.unknown_cards == UnknownCards::PassWithPin;
     for field in message.fields() {
-        let withheld = if settings.dual_run {
-            MACS.contains(&field)
-        } else {
-            is_private(field, link) || field == settings.mark_field
-        };
-        if withheld {
-            continue;
+        let is_withheld = MACS.contains(&field) || !verifies_pin && is_private(field, link);
+        let is_mark = field == settings.mark_field && !settings.dual_run;
+        if !is_withheld && !is_mark {
+            builder.set(field, message.field(field).unwrap_or_default())?;
         }
-        builder.set(field, message.field(field).unwrap_or_default())?;
     }
-    if settings.dual_run {
-        return Ok(());
+    if !settings.dual_run {
+        builder.set(settings.mark_field, mark(message, decided, link).as_bytes())?;
     }
-    builder.set(settings.mark_field, mark(decided).as_bytes())?;
     Ok(())
 }
 
@@ -63,32 +62,36 @@ pub(super) fn is_private(field: u8, link: &HostLink) -> bool {
 /// | name | values |
 /// |---|---|
 /// | `PIN` | `match`, `not_compared`, and with a decline `no_match`, `unreadable`, `no_reference` |
-/// | `AC` | the chip's cryptogram: `valid`, `invalid`, `none` |
+/// | `AC` | the chip's cryptogram: `valid`, `invalid`, `not_checked`; `none` where no chip data came |
 /// | `CHIP_PIN` | whether the chip itself verified a PIN, by its valid cryptogram: `yes`, `no` |
-/// | `SIGNALS` | fraud signals, joined by `+`; absent where there are none |
 /// | `DESK` | the decision's name in the journal; `NotJudged` for messages that the desk passes on unread |
-pub(super) fn mark(decided: Option<&AuthorisationAnswer>) -> String {
-    let Some(answer) = decided else {
-        return "PIN=not_compared;AC=none;CHIP_PIN=no;DESK=NotJudged".to_owned();
+/// | `SIGNALS` | fraud signals, joined by `+`; absent where there are none |
+/// | `CODE` | `unlisted` where the link's table hasn't the processing code: nothing was said about money; else absent |
+pub(super) fn mark(message: &Message<'_>, decided: Option<&AuthorisationAnswer>, link: &HostLink) -> String {
+    let checked = decided.map(|decided| decided.checked).unwrap_or_default();
+    let cryptogram = match (checked.cryptogram_valid, message.field(FIELD_55_CHIP_DATA)) {
+        (Some(true), _) => "valid",
+        (Some(false), _) => "invalid",
+        (None, Some(_)) => "not_checked",
+        (None, None) => "none",
     };
-    let cryptogram = match answer.checked.cryptogram_valid {
-        Some(true) => "valid",
-        Some(false) => "invalid",
-        None => "none",
-    };
-    let chip_pin = if answer.checked.offline_pin_verified {
-        "yes"
-    } else {
-        "no"
-    };
-    let mut mark = format!(
-        "PIN={};AC={cryptogram};CHIP_PIN={chip_pin};DESK={:?}",
-        answer.checked.pin.name(),
-        answer.decision
+    let chip_pin = if checked.offline_pin_verified { "yes" } else { "no" };
+    let decision = decided.map_or_else(
+        || "NotJudged".to_owned(),
+        |decided| format!("{:?}", decided.decision),
     );
-    for (at, signal) in answer.signals.iter().enumerate() {
+    let mut mark = format!(
+        "PIN={};AC={cryptogram};CHIP_PIN={chip_pin};DESK={decision}",
+        checked.pin.name(),
+    );
+    let signals = decided.map_or(&[][..], |decided| &decided.signals);
+    for (at, signal) in signals.iter().enumerate() {
         let before = if at == 0 { ";SIGNALS=" } else { "+" };
         write!(mark, "{before}{}", signal.name()).expect("a string takes what is written to it");
+    }
+    let is_unlisted = request::transaction(message, link) == Ok(Transaction::Other);
+    if is_unlisted && decided.is_some_and(|decided| decided.decision != Decision::UnknownCard) {
+        mark.push_str(";CODE=unlisted");
     }
     mark
 }
@@ -161,6 +164,11 @@ fn chip_data(theirs: &[u8], ours: &[u8]) -> Vec<u8> {
         }
     }
     chip
+}
+
+/// Whether an answer of the upstream says no. One without DE39 says neither.
+pub(super) fn declines(answer: &Message<'_>, dialect: &Dialect) -> bool {
+    answer.field(FIELD_39_RESPONSE_CODE).is_some() && !approves(answer, dialect)
 }
 
 /// Whether an answer of the upstream approves.

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::flights::Flown;
 use super::owed::Owed;
+use super::stand_in::{self, StandIn};
 use super::{Inline, NotPassed, Passed, read_again};
-use crate::config::OnLate;
 use crate::host::answers::Answers;
 use crate::host::{HostLink, answer};
 
@@ -74,38 +74,37 @@ impl Inline {
     }
 
     /// Answers what was not passed on: nothing has to be taken back.
-    pub(in crate::host) fn answer_unpassed(
+    pub(super) fn answer_unpassed(
         &self,
         link: &HostLink,
-        (why, passed): (NotPassed, Passed),
-        builder: &mut MessageBuilder<'_>,
+        why: NotPassed,
+        passed: Passed,
         answers: &mut Answers,
     ) {
-        let code = match why {
-            NotPassed::Down | NotPassed::Full => {
-                let so_far = self.counts.refused.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::warn!(link = &*link.name, ?why, so_far, "a request is not passed on");
-                RESPONSE_91_ISSUER_INOPERATIVE
-            }
-            NotPassed::GivenUp => RESPONSE_91_ISSUER_INOPERATIVE,
-            NotPassed::Unfit => RESPONSE_30_FORMAT_ERROR,
-            NotPassed::Differs => RESPONSE_94_DUPLICATE,
-        };
-        let request = read_again(&passed.frame, link);
-        let tells = why != NotPassed::GivenUp;
-        if let Some(approved) = self
-            .stand_in(&request, &passed)
-            .filter(|_| !matches!(why, NotPassed::Unfit | NotPassed::Differs))
-            .filter(|_| !tells || self.room_for_debts() > 0)
-        {
-            approve(link, &request, &approved, builder);
-            if tells {
-                self.owe_advice(link, &request, &approved, answers);
-            }
-        } else {
-            decline(link, &request, &passed, code, builder);
+        if matches!(why, NotPassed::Down | NotPassed::Full | NotPassed::OwedFull) {
+            let so_far = self.counts.refused.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!(link = &*link.name, ?why, so_far, "a request is not passed on");
         }
-        answers.add(Some(passed.to), link, builder);
+        let (approves, code) = match why {
+            NotPassed::Down | NotPassed::Full => (passed.stands_in, RESPONSE_91_ISSUER_INOPERATIVE),
+            NotPassed::GivenUp { stood_in } => (stood_in, RESPONSE_91_ISSUER_INOPERATIVE),
+            NotPassed::OwedFull => (false, RESPONSE_91_ISSUER_INOPERATIVE),
+            NotPassed::Unfit => (false, RESPONSE_30_FORMAT_ERROR),
+            NotPassed::Differs => (false, RESPONSE_94_DUPLICATE),
+        };
+        let mut builder = MessageBuilder::new(&link.dialect, MTI_0810_NETWORK_RESPONSE);
+        let request = read_again(&passed.frame, link);
+        match stand_in::approval(&passed).filter(|_| approves) {
+            Some(approved) => {
+                approve(link, &request, &approved, &mut builder);
+                // Of what was given up the upstream is told already.
+                if !matches!(why, NotPassed::GivenUp { .. }) {
+                    self.tell_stand_in(link, &request, &approved, answers);
+                }
+            }
+            None => decline(link, &request, &passed, code, &mut builder),
+        }
+        answers.add(Some(passed.to), link, &mut builder);
     }
 
     /// Answers what was passed on and never answered. The upstream may have approved it: it is told what holds.
@@ -117,32 +116,32 @@ impl Inline {
         answers: &mut Answers,
     ) {
         let request = read_again(&passed.frame, link);
-        if let Some(approved) = self.stand_in(&request, &passed) {
+        if let Some(approved) = stand_in::approval(&passed).filter(|_| passed.stands_in) {
             approve(link, &request, &approved, builder);
-            self.owe_advice(link, &request, &approved, answers);
+            if !passed.repeats {
+                self.tell_stand_in(link, &request, &approved, answers);
+            }
         } else {
             decline(link, &request, &passed, RESPONSE_91_ISSUER_INOPERATIVE, builder);
             let is_request = matches!(request.mti().class(), Class::Authorisation | Class::Financial)
                 && request.mti().function() == Function::Request;
-            if is_request {
+            if is_request && !passed.repeats {
                 self.owe_reversal(link, &request, answers);
             }
         }
         answers.add(Some(passed.to), link, builder);
     }
 
-    /// The desk's own decision, where it may stand in for the upstream's, with an approval code.
-    fn stand_in(&self, request: &Message<'_>, passed: &Passed) -> Option<AuthorisationAnswer> {
-        let decided = passed.decided.as_deref()?;
-        let amount = request.field(4).and_then(iso8583::values::number)?;
-        let may = self.settings.on_late == OnLate::StandIn
-            && request.mti().function() == Function::Request
-            && decided.balance_minor.is_none()
-            && amount <= self.settings.stand_in_amount_max_minor;
-        may.then(|| AuthorisationAnswer {
-            approval_code: Some(approval_code(passed.content)),
-            ..decided.clone()
-        })
+    /// An approval in the upstream's stead: a line in the journal, and an advice.
+    fn tell_stand_in(
+        &self,
+        link: &HostLink,
+        request: &Message<'_>,
+        approved: &AuthorisationAnswer,
+        answers: &mut Answers,
+    ) {
+        answers.stand_in(StandIn::approved(request, approved));
+        self.owe_advice(link, request, approved, answers);
     }
 
     /// Tells the upstream by an advice what the desk declined, where it wants to know.
@@ -196,11 +195,6 @@ fn owe(owed: Option<Owed>, link: &HostLink, answers: &mut Answers) {
             "a message to the upstream doesn't fit its dialect: it won't be told"
         ),
     }
-}
-
-/// Six digits out of what a repeat must repeat: the same for a repeat, unlike for another message.
-fn approval_code([a, b, c, d, e, f, ..]: [u8; 32]) -> [u8; 6] {
-    [a, b, c, d, e, f].map(|byte| b'0' + byte % 10)
 }
 
 const FITS: &str = "echoed fields fit the dialect that they were read in, and ours are made for it";
