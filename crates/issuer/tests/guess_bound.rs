@@ -28,8 +28,9 @@ use issuer::{
 use sim::card::chip::{Chip, Interface};
 use store::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
-    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, OwedCount, OwedMessage, Reissue,
-    ReissueOutcome, SessionRecord, SignInCharge, StepUpGrant, StepUpRecord, StepUpSpend, Store, StoreFault,
+    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, OwedCount, OwedMessage, RefusedRow,
+    Reissue, ReissueOutcome, SessionRecord, SignInCharge, StepUpGrant, StepUpRecord, StepUpSpend, Store,
+    StoreFault,
 };
 use tempfile::TempDir;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -342,6 +343,8 @@ naive! {
     attempts(card: CardRef) -> Vec<AttemptRecord>;
     import_cardmembers(batch: Vec<NewCardmember>, audit: AuditEvent) -> ImportReport;
     import_cards(batch: Vec<CardRecord>, audit: AuditEvent) -> ImportReport;
+    judge_cardmembers(batch: Vec<NewCardmember>) -> Vec<RefusedRow>;
+    judge_cards(batch: Vec<CardRecord>) -> Vec<RefusedRow>;
     cardmember(id: CardmemberId) -> Option<CardmemberRecord>;
     cardmember_by_user_id(user_id: &str) -> Option<CardmemberRecord>;
     cardmembers_by_reference(references: Vec<String>) -> Vec<Option<CardmemberId>>;

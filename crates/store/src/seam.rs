@@ -291,9 +291,12 @@ pub struct ImportReport {
     pub inserted: u64,
     /// Already there with the same content: left untouched.
     pub unchanged: u64,
-    /// Index in the batch, column and reason.
-    pub refused: Vec<(usize, &'static str, String)>,
+    /// Every column of a row that is wrong.
+    pub refused: Vec<RefusedRow>,
 }
+
+/// Why a row of an import is refused: its index in the batch, column and reason.
+pub type RefusedRow = (usize, &'static str, String);
 
 /// A signed-in session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -389,6 +392,12 @@ pub trait Store: Send + Sync {
         batch: Vec<CardRecord>,
         audit: AuditEvent,
     ) -> Result<ImportReport, StoreFault>;
+
+    /// What [`Store::import_cardmembers`] would refuse. Writes nothing.
+    async fn judge_cardmembers(&self, batch: Vec<NewCardmember>) -> Result<Vec<RefusedRow>, StoreFault>;
+
+    /// What [`Store::import_cards`] would refuse, whoever its cardmembers are. Writes nothing.
+    async fn judge_cards(&self, batch: Vec<CardRecord>) -> Result<Vec<RefusedRow>, StoreFault>;
 
     async fn cardmember(&self, id: CardmemberId) -> Result<Option<CardmemberRecord>, StoreFault>;
     async fn cardmember_by_user_id(&self, user_id: &str) -> Result<Option<CardmemberRecord>, StoreFault>;

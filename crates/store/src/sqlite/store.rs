@@ -8,8 +8,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::{
     AttemptRecord, AuditAnchor, AuditEvent, AuditRecord, CardRecord, CardmemberRecord, Commit, CommitOutcome,
-    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, OwedCount, OwedMessage, Reissue,
-    ReissueOutcome, SessionRecord, SignInCharge, StepUpGrant, StepUpRecord, StepUpSpend, Store, StoreFault,
+    DueNotice, ImportReport, MessageRecord, NewCardmember, NewOwed, OwedCount, OwedMessage, RefusedRow,
+    Reissue, ReissueOutcome, SessionRecord, SignInCharge, StepUpGrant, StepUpRecord, StepUpSpend, Store,
+    StoreFault,
     sqlite::{
         SqliteStore,
         commit::Writing,
@@ -168,6 +169,16 @@ impl Store for SqliteStore {
         let import = CardImport::new(batch, audit);
         self.committer
             .write(weight, move |writing| import.write(writing))
+            .await
+    }
+
+    async fn judge_cardmembers(&self, batch: Vec<NewCardmember>) -> Result<Vec<RefusedRow>, StoreFault> {
+        self.read(move |connection| Ok(import::judge_cardmembers(connection, &batch)?.refused))
+            .await
+    }
+
+    async fn judge_cards(&self, batch: Vec<CardRecord>) -> Result<Vec<RefusedRow>, StoreFault> {
+        self.read(move |connection| Ok(import::judge_cards(connection, &batch)?.refused))
             .await
     }
 
