@@ -61,8 +61,20 @@ pub(crate) fn judge_change(
 /// Re-encrypts a PIN from its zone key to the PIN storage key, for the same PAN.
 pub(crate) fn import(keys: &KeyRing, import: &ImportPin) -> Item<SealedPin> {
     let account = AccountDigits::from(&import.pan);
-    let pin = open_zone_pin(keys, &import.pin, &account)?.ok_or(HsmRefusal::PinBlock)?;
+    let pin = open_zone_pin(keys, &import.pin, &account)?
+        .filter(|pin| pin.len_digits() == usize::from(import.len_digits))
+        .ok_or(HsmRefusal::PinBlock)?;
     seal(keys, &pin, &account)
+}
+
+/// Whether what a PIN is compared with by this reference is there.
+pub(crate) fn can_compare(keys: &KeyRing, reference: &PinReference) -> Item<()> {
+    match reference {
+        PinReference::None => Ok(()),
+        PinReference::Sealed(_) => storage_key(keys).map(drop),
+        PinReference::Pvv { pvki, .. } => verification_key(keys, *pvki).map(drop),
+        PinReference::Ibm3624 { .. } => keys.ibm3624().map(drop),
+    }
 }
 
 /// Takes the new PIN of an envelope and seals it for the card.
@@ -173,8 +185,7 @@ fn matches_reference(keys: &KeyRing, card: &AuthenticCard, pin: &Pin) -> Result<
             Ok(reference.ct_eq(pin).into())
         }
         PinReference::Pvv { pvki, pvv } => {
-            let name = KeyName(format!("pvk-{pvki}"));
-            let key = keys.tdes_named(&name, KeyPurpose::PinVerificationVisa)?;
+            let key = verification_key(keys, *pvki)?;
             let pvki = Pvki::new(*pvki).ok_or(HsmRefusal::Unsupported)?;
             Ok(verify_pvv(key, pvki, &card.account, pin, *pvv))
         }
@@ -269,6 +280,10 @@ fn open_sealed(keys: &KeyRing, sealed: &SealedPin, account: &AccountDigits) -> R
         return Err(HsmRefusal::NoSuchKey);
     }
     iso4::decipher(key, sealed.block, account).map_err(|_| HsmRefusal::CardTampered)
+}
+
+fn verification_key(keys: &KeyRing, pvki: u8) -> Result<&Tdes2Key, HsmRefusal> {
+    keys.tdes_named(&KeyName(format!("pvk-{pvki}")), KeyPurpose::PinVerificationVisa)
 }
 
 fn storage_key(keys: &KeyRing) -> Result<&AesKey, HsmRefusal> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cards::{CardKey, Pan, Scheme, SealedPan, SealedPin, Timestamp};
+use cards::{CardKey, Pan, PinReference, Scheme, SealedPan, SealedPin, Timestamp};
 use serde::de::DeserializeOwned;
 
 use crate::seam::{
@@ -140,6 +140,10 @@ impl PaymentHsm for RemoteHsm {
 
     async fn import_pins(&self, pins: Vec<ImportPin>) -> Result<Vec<Item<SealedPin>>, HsmFault> {
         self.ask(Request::ImportPins(pins)).await
+    }
+
+    async fn can_compare(&self, references: Vec<PinReference>) -> Result<Vec<Item<()>>, HsmFault> {
+        self.ask(Request::CanCompare(references)).await
     }
 
     async fn move_pin(&self, card: HsmCard, pan: Pan) -> Result<SealedPin, HsmError> {

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use cards::{CardKey, Pan, Psn, SealedPan, SealedPin};
+use cards::{CardKey, Pan, PinReference, Psn, SealedPan, SealedPin};
 use serde::{Deserialize, Serialize};
 
 mod check;
@@ -198,6 +198,10 @@ pub trait PaymentHsm: Send + Sync {
 
     /// Re-encrypts PINs from a zone key to the PIN storage key, in and out PAN being the same.
     async fn import_pins(&self, pins: Vec<ImportPin>) -> Result<Vec<Item<SealedPin>>, HsmFault>;
+
+    /// Whether it has what it compares PINs with: refuses with [`HsmRefusal::NoSuchKey`] a PVV or an offset whose key
+    /// isn't there, or has no rule yet.
+    async fn can_compare(&self, references: Vec<PinReference>) -> Result<Vec<Item<()>>, HsmFault>;
 
     /// Seals the card's present PIN anew for the PAN of the card that replaces it.
     ///

@@ -183,6 +183,7 @@ fn answer(
         Request::MakeMacs(messages) => put(out, id, hsm.make_macs(messages)),
         Request::CheckMacs(messages) => put(out, id, hsm.check_macs(messages)),
         Request::ImportPins(pins) => put(out, id, only_if(may, hsm.import_pins(pins))),
+        Request::CanCompare(references) => put(out, id, hsm.can_compare(references)),
         Request::MovePin(card, pan) => put(out, id, only_if(may, hsm.move_pin(card, pan))),
         Request::OpenEnvelope(request) => put(out, id, only_if(may, hsm.open_envelope(request))),
         Request::CreatePin(card, envelope) => put(out, id, only_if(may, hsm.create_pin(card, envelope))),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use cards::{CardKey, Pan, Scheme, SealedPan, SealedPin, Timestamp};
+use cards::{CardKey, Pan, PinReference, Scheme, SealedPan, SealedPin, Timestamp};
 
 use crate::ecdh::offer_message;
 use crate::envelopes::{Envelope, Envelopes};
@@ -160,6 +160,14 @@ impl PaymentHsm for SoftwareHsm {
     async fn import_pins(&self, imports: Vec<ImportPin>) -> Result<Vec<Item<SealedPin>>, HsmFault> {
         let ring = self.keys.ring();
         Ok(imports.iter().map(|import| pins::import(&ring, import)).collect())
+    }
+
+    async fn can_compare(&self, references: Vec<PinReference>) -> Result<Vec<Item<()>>, HsmFault> {
+        let ring = self.keys.ring();
+        Ok(references
+            .iter()
+            .map(|reference| pins::can_compare(&ring, reference))
+            .collect())
     }
 
     async fn move_pin(&self, card: HsmCard, pan: Pan) -> Result<SealedPin, HsmError> {

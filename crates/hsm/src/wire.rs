@@ -8,7 +8,7 @@
 //!
 //! Answers come in the order of the requests of their connection, but a client goes by the id.
 
-use cards::{Pan, Scheme, Timestamp};
+use cards::{Pan, PinReference, Scheme, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,7 @@ pub(crate) enum Request {
     MakeMacs(Vec<MessageToMac>),
     CheckMacs(Vec<MessageWithMac>),
     ImportPins(Vec<ImportPin>),
+    CanCompare(Vec<PinReference>),
     MovePin(HsmCard, Pan),
     OpenEnvelope(EnvelopeRequest),
     CreatePin(HsmCard, SealedEnvelope),

@@ -286,6 +286,7 @@ async fn all_ten_thousand_pins_of_a_card_seal_to_different_blocks() {
         .map(|pin| ImportPin {
             pan: world.pan(),
             pin: iso0(PAN, &format!("{pin:04}")),
+            len_digits: 4,
         })
         .collect();
     let blocks: HashSet<_> = world
@@ -310,6 +311,7 @@ async fn an_unreadable_pin_is_not_imported() {
     let import = |pin| ImportPin {
         pan: world.pan(),
         pin,
+        len_digits: 4,
     };
     let unknown_key = ZonePin {
         zone_key: name("zpk-nowhere"),
@@ -330,6 +332,39 @@ async fn an_unreadable_pin_is_not_imported() {
     assert_eq!(sealed[1], Err(HsmRefusal::NoSuchKey));
     assert_eq!(sealed[2], Err(HsmRefusal::NoSuchKey));
     assert!(sealed[3].is_ok());
+}
+
+#[tokio::test]
+async fn a_pin_of_another_length_than_wanted_is_not_imported() {
+    let world = World::new().await;
+    let import = |(pin, len_digits)| ImportPin {
+        pan: world.pan(),
+        pin: iso0(PAN, pin),
+        len_digits,
+    };
+    let pins = [("1234", 4), ("123456", 4), ("1234", 6), ("123456789012", 12)];
+    let sealed = world.hsm.import_pins(pins.map(import).to_vec()).await.unwrap();
+    let refused = sealed.iter().map(|sealed| sealed.as_ref().err().copied());
+    assert!(refused.eq([None, Some(HsmRefusal::PinBlock), Some(HsmRefusal::PinBlock), None]));
+}
+
+#[tokio::test]
+async fn it_says_beforehand_what_it_lacks_to_compare_a_pin() {
+    let world = World::new().await;
+    let pvv = |pvki| PinReference::Pvv {
+        pvki,
+        pvv: [1, 2, 3, 4],
+    };
+    let references = vec![
+        PinReference::None,
+        PinReference::Sealed(seal_pin(&world.hsm, PAN, "1234").await),
+        pvv(3),
+        pvv(2),
+        PinReference::Ibm3624 { offset: vec![0; 4] },
+    ];
+    let lacks = Err(HsmRefusal::NoSuchKey);
+    let told = world.hsm.can_compare(references).await.unwrap();
+    assert_eq!(told, [Ok(()), Ok(()), Ok(()), lacks, lacks]);
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ async fn each_key_works_in_the_commands_of_its_purpose_and_in_no_other() {
             let import = ImportPin {
                 pan: world.pan(),
                 pin,
+                len_digits: 4,
             };
             let checked = world.hsm.check(vec![check]).await.unwrap().remove(0);
             let imported = world.hsm.import_pins(vec![import]).await.unwrap().remove(0);

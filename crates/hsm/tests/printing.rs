@@ -86,7 +86,8 @@ fn requests_and_answers_print_without_their_secrets() {
             "{:?}",
             ImportPin {
                 pan: pan.clone(),
-                pin
+                pin,
+                len_digits: 4,
             }
         ),
         format!(

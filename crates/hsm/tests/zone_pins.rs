@@ -293,12 +293,16 @@ async fn an_offset_is_verified_by_the_rule_of_the_key() {
     let natural = offset_card(&world, &[0, 0, 0, 0]).await;
     let before = compare(&world, &natural, iso0(IBM_PAN, "5518")).await;
     assert_eq!(before, Err(HsmRefusal::NoSuchKey), "no rule, no verification");
+    let reference = || vec![PinReference::Ibm3624 { offset: vec![0; 4] }];
+    let told = world.hsm.can_compare(reference()).await.unwrap();
+    assert_eq!(told, [Err(HsmRefusal::NoSuchKey)], "and it says so beforehand");
 
     world
         .hsm
         .set_ibm3624_rule(name("pvk-ibm"), published_rule())
         .await
         .unwrap();
+    assert_eq!(world.hsm.can_compare(reference()).await.unwrap(), [Ok(())]);
     let chosen = offset_card(&world, &[1, 1, 1, 9]).await;
     let cases = [
         (&natural, "5518", PinVerdict::Match),
@@ -495,6 +499,7 @@ async fn pins_under_terminal_keys_and_in_format_3_are_imported_for_their_own_pan
         let import = |pan: &str, pin| ImportPin {
             pan: cards::Pan::parse(pan).unwrap(),
             pin,
+            len_digits: 4,
         };
         let imports = vec![
             import(PAN, pin.clone()),

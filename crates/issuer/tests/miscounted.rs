@@ -94,9 +94,19 @@ async fn authorisations() {
 
 #[tokio::test]
 async fn imports() {
-    let calls = [Call::CardKeys, Call::SealPans, Call::ImportPins, Call::SealStates];
+    let calls = [
+        Call::CardKeys,
+        Call::SealPans,
+        Call::ImportPins,
+        Call::CanCompare,
+        Call::SealStates,
+    ];
     check(&calls, async |bank, _| {
-        let lines = vec![line(&new_pan(), PIN)];
+        let without_pin = NewCard {
+            pin: NewCardPin::None,
+            ..line(&Pan::parse("9999010000000029").unwrap(), PIN)
+        };
+        let lines = vec![line(&new_pan(), PIN), without_pin];
         let imported = import_cards(&bank.desk, lines, "operator:7", NOW, &mut |_| {}).await;
         imported.err()
     })

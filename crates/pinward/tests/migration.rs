@@ -370,11 +370,7 @@ async fn a_bad_line_or_key_refuses_the_whole_file() {
         "{ended:?}"
     );
     let ended = moving.run(&["import", &cards, "--zone-key", "nobodys"], "");
-    assert_eq!(ended.code, 65, "{ended:?}");
-    assert!(
-        ended.err.contains("line 3, pin: no key with this name and usage"),
-        "{ended:?}"
-    );
+    ended.refused("--zone-key: the HSM has no zone PIN key nobodys");
     // Under another key than the one that the block says.
     let ended = moving.run(&["import", &cards, "--zone-key", "zpk"], "");
     assert_eq!(ended.code, 65, "{ended:?}");

@@ -84,4 +84,6 @@ pub struct ImportPin {
     pub pan: Pan,
     /// The PIN as it came.
     pub pin: ZonePin,
+    /// Digits that it must have (the programme's), 4 to 12. Another number is a fault of the block like every other.
+    pub len_digits: u8,
 }

@@ -173,6 +173,7 @@ pub(crate) async fn seal_pin(hsm: &impl PaymentHsm, pan: &str, pin: &str) -> Sea
     let import = ImportPin {
         pan: Pan::parse(pan).unwrap(),
         pin: iso0(pan, pin),
+        len_digits: u8::try_from(pin.len()).unwrap(),
     };
     hsm.import_pins(vec![import]).await.unwrap().remove(0).unwrap()
 }

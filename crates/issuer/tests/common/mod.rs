@@ -453,7 +453,7 @@ pub(crate) fn chip_keys(scheme: Scheme, pan: &Pan) -> CardKeys {
     issuer.of_card(cvn, &AccountDigits::from(pan), psn()).unwrap()
 }
 
-fn new_card(programme: &Programme, pan: &Pan, pin: &str) -> NewCard {
+pub(crate) fn new_card(programme: &Programme, pan: &Pan, pin: &str) -> NewCard {
     NewCard {
         cardmember: "m-1".into(),
         pan: pan.clone(),

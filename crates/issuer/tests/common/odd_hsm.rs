@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cards::{CardKey, Pan, SealedPan, SealedPin};
+use cards::{CardKey, Pan, PinReference, SealedPan, SealedPin};
 use hsm::{
     CheckReply, CheckRequest, ChipAnswer, ChipAnswerRequest, ClearMessage, DeskRecord, DeskRecordMac,
     EnvelopeOffer, EnvelopeRequest, HsmCard, HsmError, HsmFault, HsmRefusal, ImportPin, Item, MessageToMac,
@@ -22,6 +22,7 @@ pub(crate) enum Call {
     Check,
     AnswerChip,
     ImportPins,
+    CanCompare,
 }
 
 /// What is odd about it.
@@ -137,6 +138,10 @@ impl PaymentHsm for OddHsm {
 
     async fn import_pins(&self, pins: Vec<ImportPin>) -> Result<Vec<Item<SealedPin>>, HsmFault> {
         Ok(self.counted(Call::ImportPins, self.sound.import_pins(pins).await?))
+    }
+
+    async fn can_compare(&self, references: Vec<PinReference>) -> Result<Vec<Item<()>>, HsmFault> {
+        Ok(self.counted(Call::CanCompare, self.sound.can_compare(references).await?))
     }
 
     async fn move_pin(&self, card: HsmCard, pan: Pan) -> Result<SealedPin, HsmError> {

@@ -3,25 +3,25 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use csv::{StringRecord, Trim};
+use csv::{ByteRecord, StringRecord, Trim};
 
 use super::{BadLine, ImportError, LINES_MAX};
 
 /// A file as read: its header and its rows.
 pub(super) struct Table {
     header: Vec<String>,
-    rows: Vec<(u64, StringRecord)>,
+    rows: Vec<(u64, ByteRecord)>,
 }
 
 /// One row, asked column by column. What is wrong is gathered, so that one run tells all of it.
 pub(super) struct Row<'t> {
     header: &'t [String],
-    record: &'t StringRecord,
+    record: &'t ByteRecord,
     bad: Vec<(&'static str, String)>,
 }
 
 impl Table {
-    /// Refuses a file that can't be read, isn't UTF-8, repeats a column or is too long.
+    /// Refuses a file that can't be read, whose header isn't UTF-8 or repeats a column, or which is too long.
     pub(super) fn read(path: &Path) -> Result<Self, ImportError> {
         let csv_error = |cause| ImportError::Csv {
             path: path.to_owned(),
@@ -32,22 +32,20 @@ impl Table {
             .trim(Trim::All)
             .from_path(path)
             .map_err(csv_error)?;
-        let header: Vec<String> = reader
-            .headers()
-            .map_err(csv_error)?
-            .iter()
-            .map(str::to_lowercase)
-            .collect();
+        let header_error = |reason: String| ImportError::Header {
+            path: path.to_owned(),
+            reason,
+        };
+        let header = reader.byte_headers().map_err(csv_error)?.clone();
+        let header = StringRecord::from_byte_record(header)
+            .map_err(|_| header_error("the header isn't UTF-8".to_owned()))?;
+        let header: Vec<String> = header.iter().map(str::to_lowercase).collect();
         let mut seen = HashSet::new();
         if let Some(twice) = header.iter().find(|column| !seen.insert(column.as_str())) {
-            let reason = format!("the column {twice} is there twice");
-            return Err(ImportError::Header {
-                path: path.to_owned(),
-                reason,
-            });
+            return Err(header_error(format!("the column {twice} is there twice")));
         }
         let mut rows = Vec::new();
-        for record in reader.records() {
+        for record in reader.byte_records() {
             if rows.len() == LINES_MAX {
                 return Err(ImportError::TooLong {
                     path: PathBuf::from(path),
@@ -68,8 +66,12 @@ impl Table {
                 .all(|column| self.header.iter().any(|name| name == column))
     }
 
-    /// Parses every row; gives what could be parsed and what is wrong with the others.
-    pub(super) fn parse<T>(&self, parse: impl Fn(&mut Row<'_>) -> Option<T>) -> (Vec<T>, Vec<BadLine>) {
+    /// Parses every row; gives what could be parsed, by line, and what is wrong with the others.
+    pub(super) fn parse<T>(
+        &self,
+        parse: impl Fn(&mut Row<'_>) -> Option<T>,
+    ) -> (Vec<u64>, Vec<T>, Vec<BadLine>) {
+        let mut lines = Vec::with_capacity(self.rows.len());
         let mut parsed = Vec::with_capacity(self.rows.len());
         let mut bad = Vec::new();
         for (line, record) in &self.rows {
@@ -85,13 +87,12 @@ impl Table {
                 column,
                 reason,
             }));
-            parsed.extend(value);
+            if let Some(value) = value {
+                lines.push(*line);
+                parsed.push(value);
+            }
         }
-        (parsed, bad)
-    }
-
-    pub(super) fn into_lines(self) -> Vec<u64> {
-        self.rows.into_iter().map(|(line, _)| line).collect()
+        (lines, parsed, bad)
     }
 }
 
@@ -115,9 +116,11 @@ impl Row<'_> {
             .iter()
             .position(|name| name == column)
             .expect("checked with the header");
-        let text = self.record.get(at).expect("the row is as long as the header");
-        parse(text)
-            .map_err(|reason| self.bad.push((column, reason.to_string())))
-            .ok()
+        let bytes = self.record.get(at).expect("the row is as long as the header");
+        let parsed = match std::str::from_utf8(bytes) {
+            Ok(text) => parse(text).map_err(|reason| reason.to_string()),
+            Err(_) => Err("not UTF-8".to_owned()),
+        };
+        parsed.map_err(|reason| self.bad.push((column, reason))).ok()
     }
 }

@@ -8,22 +8,22 @@ use super::*;
 const CARDS_HEADER: &str = "cardmember,pan,psn,expiry,programme,role,status,pin";
 const MEMBERS_HEADER: &str = "reference,name,email,user_id";
 
-fn read(text: &str) -> Result<ImportFile, ImportError> {
-    let dir = tempfile::tempdir().unwrap();
-    let path: PathBuf = dir.path().join("file.csv");
-    fs::write(&path, text).unwrap();
-    ImportFile::read(&path, Some(&KeyName("zpk".into())))
+fn read(content: impl AsRef<[u8]>) -> Result<ImportFile, ImportError> {
+    read_under(content, Some(&KeyName("zpk".into())))
 }
 
-fn bad_lines(text: &str) -> Vec<(u64, &'static str, String)> {
-    match read(text) {
-        Err(ImportError::Lines { bad, .. }) => bad
-            .into_iter()
-            .map(|bad| (bad.line, bad.column, bad.reason))
-            .collect(),
-        Err(other) => panic!("{other}"),
-        Ok(_) => panic!("nothing was refused"),
-    }
+fn read_under(content: impl AsRef<[u8]>, zone_key: Option<&KeyName>) -> Result<ImportFile, ImportError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path: PathBuf = dir.path().join("file.csv");
+    fs::write(&path, content).unwrap();
+    ImportFile::read(&path, zone_key)
+}
+
+fn bad_lines(content: impl AsRef<[u8]>) -> Vec<(u64, &'static str, String)> {
+    let file = read(content).unwrap();
+    assert!(file.has_bad_lines(), "nothing was refused");
+    let bad = file.bad.into_iter();
+    bad.map(|bad| (bad.line, bad.column, bad.reason)).collect()
 }
 
 #[test]
@@ -126,14 +126,9 @@ fn all_bad_columns_of_a_line_are_told_at_once() {
 
 #[test]
 fn a_pin_block_without_a_zone_key_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("cards.csv");
     let line = "LB-1,9999010000000011,1,3011,credit,basic,active,iso0:0123456789ABCDEF";
-    fs::write(&path, format!("{CARDS_HEADER}\n{line}\n")).unwrap();
-    assert!(matches!(
-        ImportFile::read(&path, None),
-        Err(ImportError::Lines { .. })
-    ));
+    let file = read_under(format!("{CARDS_HEADER}\n{line}\n"), None).unwrap();
+    assert!(file.has_bad_lines());
 }
 
 #[test]
@@ -152,16 +147,35 @@ fn a_header_that_is_neither_kind_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_not_utf_8_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("cardmembers.csv");
-    fs::write(
-        &path,
-        b"reference,name,email,user_id\nLB-1,\xff,a@b.example,ada\n",
-    )
-    .unwrap();
+fn every_line_that_is_not_utf_8_is_told_with_its_column_and_the_others_are_read_on() {
+    let lines: [&[u8]; 5] = [
+        MEMBERS_HEADER.as_bytes(),
+        b"LB-1,\xff,a@b.example,ada",
+        b"LB-2,Bea Moss,b@b.example,bea",
+        b"LB-3,Cy Hale,\xc3\x28@b.example,c",
+        b"LB-4,Di Rook,d@b.example,dirook",
+    ];
+    let content = lines.join(&b'\n');
+    let columns = |bad: Vec<(u64, &'static str, String)>| -> Vec<(u64, &'static str)> {
+        bad.into_iter().map(|(line, column, _)| (line, column)).collect()
+    };
+    assert_eq!(
+        columns(bad_lines(&content)),
+        [(2, "name"), (4, "email"), (4, "user_id")]
+    );
+    assert_eq!(bad_lines(&content)[0].2, "not UTF-8");
+    assert_eq!(read(&content).unwrap().lines, [3, 5]);
     assert!(matches!(
-        ImportFile::read(&path, None),
-        Err(ImportError::Csv { .. })
+        read(b"reference,n\xffme,email,user_id\n"),
+        Err(ImportError::Header { .. })
     ));
+}
+
+#[test]
+fn cards_past_their_last_month_are_found_by_their_lines() {
+    let line = |expiry| format!("LB-1,9999010000000011,1,{expiry},credit,basic,active,none\n");
+    let lines = ["2309", "2310", "2311", "2312"].map(line).concat();
+    let file = read(format!("{CARDS_HEADER}\n{lines}")).unwrap();
+    // 14 November 2023.
+    assert_eq!(file.expired(Timestamp(1_700_000_000_000)), [2, 3]);
 }
