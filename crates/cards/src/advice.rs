@@ -13,6 +13,7 @@ use crate::{CardState, CardStatus, Locked, Timestamp};
 #[serde(rename_all = "snake_case")]
 pub enum AdviceCode {
     CardBlocked,
+    CardExpired,
     CardInactive,
     NoPin,
     PinLocked,
@@ -34,7 +35,7 @@ pub enum AdviceCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceState {
-    /// The card is inactive or blocked: no PIN is asked for.
+    /// The card is inactive, blocked or expired: no PIN is asked for.
     NotInUse,
     None,
     New,
@@ -70,6 +71,20 @@ impl Advice {
             code,
             host: host_place(state, now),
             chip: chip_place(state),
+            headline,
+            where_it_works,
+            next_step,
+        }
+    }
+
+    /// For a card whose month is over and which isn't blocked.
+    #[must_use]
+    pub fn expired() -> Self {
+        let (headline, where_it_works, next_step) = words(AdviceCode::CardExpired);
+        Self {
+            code: AdviceCode::CardExpired,
+            host: PlaceState::NotInUse,
+            chip: PlaceState::NotInUse,
             headline,
             where_it_works,
             next_step,
@@ -150,6 +165,11 @@ fn words(code: AdviceCode) -> (&'static str, &'static str, &'static str) {
             "This card is blocked.",
             "Its PIN works nowhere.",
             "Call the number on the back of the card.",
+        ),
+        AdviceCode::CardExpired => (
+            "This card has expired.",
+            "Its PIN works nowhere.",
+            "Use the card that has taken its place. If none came, call the number on the back of the card.",
         ),
         AdviceCode::CardInactive => (
             "This card isn't active yet.",

@@ -86,6 +86,18 @@ impl ChipPin {
     }
 }
 
+/// What a chip's PIN is known by. The names are stable: they are part of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChipBasis {
+    /// The issuer's own statement, at import or for a new plastic: the chip itself hasn't said a word about its PIN.
+    Personalised,
+    /// The chip's own signed report that it took this PIN.
+    Proven,
+    /// It isn't: it may be one of several.
+    Possible,
+}
+
 /// How a valid cryptogram came to us, and so what may follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {

@@ -19,7 +19,7 @@ mod unlocks;
 
 pub use advice::{Advice, AdviceCode, PlaceState};
 pub use card::{CardKey, CardRef, CardRole, CardStatus, CardmemberId, ParseCardRefError, SealedPan};
-pub use chip::{ChipEvidence, ChipPin, ChipVersion, Occasion, Report};
+pub use chip::{ChipBasis, ChipEvidence, ChipPin, ChipVersion, Occasion, Report};
 pub use fraud::{FraudAction, FraudRules, FraudSignal};
 pub use pan::{Expiry, Pan, ParsePanError, Psn};
 pub use programme::{Programme, ProgrammeId, ReissueRules, Scheme};

@@ -7,20 +7,23 @@ use std::{fmt, num::NonZeroU8};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attention, CardStatus, ChipEvidence, ChipPin, ChipVersion, Delivery, Locked, NotMade, Occasion, Report,
-    Resolution, Script, ScriptEnd, ScriptKind, ScriptRules, ScriptSent, Timestamp, Tries, Unlocks,
-    script::Wish,
+    Attention, CardStatus, ChipBasis, ChipEvidence, ChipPin, ChipVersion, Delivery, Locked, NotMade,
+    Occasion, Report, Resolution, Script, ScriptEnd, ScriptKind, ScriptRules, ScriptSent, Timestamp, Tries,
+    Unlocks, script::Wish,
 };
 
 /// First byte of an encoded state: the layout of what follows.
-const STATE_LAYOUT: u8 = 4;
-/// The layouts before, which are still read: the same without the last field, and without the last three.
+const STATE_LAYOUT: u8 = 5;
+/// The layouts before, which are still read: the same without the last field, the last two, and the last four.
+const STATE_LAYOUT_4: u8 = 4;
 const STATE_LAYOUT_3: u8 = 3;
 const STATE_LAYOUT_2: u8 = 2;
-/// Those fields where nothing is known of them: an open report.
-const FIELDS_SINCE_LAYOUT_3: [u8; 1] = [0];
-/// No unlocks, nothing that the HSM didn't make, an open report.
-const FIELDS_SINCE_LAYOUT_2: [u8; 3] = [0, 0, 0];
+/// Those fields where nothing is known of them: no word of the chip about its PIN.
+const FIELDS_SINCE_LAYOUT_4: [u8; 1] = [0];
+/// An open report, and the same.
+const FIELDS_SINCE_LAYOUT_3: [u8; 2] = [0, 0];
+/// No unlocks, nothing that the HSM didn't make, and the same.
+const FIELDS_SINCE_LAYOUT_2: [u8; 4] = [0, 0, 0, 0];
 
 /// A PIN encrypted by the HSM: ISO 9564 format 4 under its PIN storage key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +91,8 @@ pub struct CardState {
     pub not_made: Option<NotMade>,
     /// What the chip may still report.
     pub report: Report,
+    /// The chip itself has proven the last PIN that it was known to have; else its personalisation says so.
+    pub chip_proved: bool,
 }
 
 /// Why a PIN can't be unlocked now.
@@ -130,6 +135,7 @@ impl CardState {
             unlocks: Unlocks::default(),
             not_made: None,
             report: Report::Open,
+            chip_proved: false,
         }
     }
 
@@ -139,11 +145,12 @@ impl CardState {
         postcard::to_extend(self, vec![STATE_LAYOUT]).expect("a growing Vec takes any state")
     }
 
-    /// Reads [`CardState::encode`] back, the two layouts before too. Refuses others, and bytes that are left over.
+    /// Reads [`CardState::encode`] back, the three layouts before too. Refuses others, and bytes that are left over.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeStateError> {
         let (&layout, body) = bytes.split_first().ok_or(DecodeStateError)?;
         match layout {
             STATE_LAYOUT => Self::decode_body(body),
+            STATE_LAYOUT_4 => Self::decode_body(&[body, &FIELDS_SINCE_LAYOUT_4].concat()),
             STATE_LAYOUT_3 => Self::decode_body(&[body, &FIELDS_SINCE_LAYOUT_3].concat()),
             STATE_LAYOUT_2 => Self::decode_body(&[body, &FIELDS_SINCE_LAYOUT_2].concat()),
             _ => Err(DecodeStateError),
@@ -253,6 +260,7 @@ impl CardState {
             contact_last: None,
             not_made: None,
             report: Report::None,
+            chip_proved: false,
             ..self.next()
         }
     }
@@ -334,6 +342,16 @@ impl CardState {
         }
     }
 
+    /// What the chip's PIN is known by.
+    #[must_use]
+    pub fn chip_basis(&self) -> ChipBasis {
+        match self.chip.known() {
+            None => ChipBasis::Possible,
+            Some(_) if self.chip_proved => ChipBasis::Proven,
+            Some(_) => ChipBasis::Personalised,
+        }
+    }
+
     /// The chip isn't known to have the host's PIN.
     #[must_use]
     pub fn chip_lags(&self) -> bool {
@@ -387,6 +405,7 @@ impl CardState {
             ScriptEnd::Applied => {
                 if sent.kind.changes_pin() {
                     self.chip.proven(sent.version);
+                    self.chip_proved = true;
                 }
                 self.script.fulfilled(sent.attempt);
             }
@@ -552,6 +571,7 @@ mod tests {
         for (layout, lacking) in [
             (STATE_LAYOUT_2, FIELDS_SINCE_LAYOUT_2.len()),
             (STATE_LAYOUT_3, FIELDS_SINCE_LAYOUT_3.len()),
+            (STATE_LAYOUT_4, FIELDS_SINCE_LAYOUT_4.len()),
         ] {
             let mut before = bytes.clone();
             before.truncate(bytes.len() - lacking);

@@ -17,7 +17,7 @@ pub struct ActivateCard {
 
 /// Makes the card usable.
 ///
-/// Refuses: another's card; an active or blocked card; an expiry that isn't the card's.
+/// Refuses: another's card; an active or blocked card; an expiry that isn't the card's, or is over.
 pub async fn activate_card(desk: &Desk, request: ActivateCard, now: Timestamp) -> Result<(), ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
     match card.state.status {
@@ -27,6 +27,9 @@ pub async fn activate_card(desk: &Desk, request: ActivateCard, now: Timestamp) -
     }
     if card.record.expiry != request.expiry {
         return Err(Refusal::CardDetails.into());
+    }
+    if card.is_expired(now) {
+        return Err(Refusal::CardExpired.into());
     }
     desk.require_untampered(slice::from_ref(&card)).await?;
     let mut next = card.state.next();

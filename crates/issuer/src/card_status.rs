@@ -3,8 +3,8 @@
 use std::slice;
 
 use cards::{
-    Advice, Attention, CardRef, CardRole, CardState, CardStatus, PinReference, PlaceState, ScriptKind,
-    Timestamp,
+    Advice, Attention, CardRef, CardRole, CardState, CardStatus, ChipBasis, PinReference, PlaceState,
+    ScriptKind, Timestamp,
 };
 use serde::Serialize;
 use store::{AttemptRecord, CardRecord};
@@ -25,6 +25,7 @@ pub struct CardReport {
     /// Published text or vectors support the whole profile (`docs/standards.md`).
     pub profile_verified: bool,
     pub role: &'static str,
+    /// `inactive`, `active`, `blocked`; `expired` where the card isn't blocked and its month is over.
     pub status: &'static str,
     /// Writes of the card's state so far.
     pub state_version: u64,
@@ -50,8 +51,10 @@ pub struct HostReport {
 #[derive(Clone, Debug, Serialize)]
 pub struct ChipReport {
     pub state: PlaceState,
-    /// The version that the chip's own evidence, or its personalisation, proves.
+    /// The version, where it can be only one.
     pub known_version: Option<u32>,
+    /// What it is known by: `personalised` (the issuer's own statement), `proven` (the chip's signed report), `possible`.
+    pub basis: ChipBasis,
     pub possible_versions: Vec<u32>,
     /// Versions other than the host's that the cardmember can look up.
     pub viewable_versions: Vec<u32>,
@@ -121,7 +124,11 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
     desk.require_untampered(slice::from_ref(&card)).await?;
     let attempts = desk.store.attempts(card.row()).await?;
     let state = &card.state;
-    let advice = Advice::of(state, card.programme.unlocks_max, now);
+    let expired = card.is_expired(now) && state.status != CardStatus::Blocked;
+    let advice = match expired {
+        true => Advice::expired(),
+        false => Advice::of(state, card.programme.unlocks_max, now),
+    };
     Ok(CardReport {
         card: card.row().to_string(),
         last_four: card.record.last_four.clone(),
@@ -134,6 +141,7 @@ async fn report(desk: &Desk, record: CardRecord, now: Timestamp) -> Result<CardR
             CardRole::Supplementary => "supplementary",
         },
         status: match state.status {
+            CardStatus::Inactive | CardStatus::Active if expired => "expired",
             CardStatus::Inactive => "inactive",
             CardStatus::Active => "active",
             CardStatus::Blocked => "blocked",
@@ -162,6 +170,7 @@ impl ChipReport {
         Self {
             state: place,
             known_version: state.chip.known(),
+            basis: state.chip_basis(),
             possible_versions: possible.iter().map(|on_chip| on_chip.version).collect(),
             viewable_versions: viewable.map(|on_chip| on_chip.version).collect(),
             pin_blocked: state.chip.pin_blocked,

@@ -23,7 +23,7 @@ pub struct ChangePin {
 /// or for something else; a wrong current PIN.
 pub async fn change_pin(desk: &Desk, request: ChangePin, now: Timestamp) -> Result<(), ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
-    card.require_active()?;
+    card.require_active(now)?;
     if !card.state.has_pin() {
         return Err(Refusal::NoPin.into());
     }

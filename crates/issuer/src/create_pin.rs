@@ -23,7 +23,7 @@ pub struct CreatePin {
 /// envelope that is used, expired or for something else.
 pub async fn create_pin(desk: &Desk, request: CreatePin, now: Timestamp) -> Result<(), ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
-    card.require_active()?;
+    card.require_active(now)?;
     match (card.state.has_pin(), card.state.tries.locked(now)) {
         (false, _) | (_, Some(Locked::ThisPin)) => {}
         (_, Some(Locked::InARow | Locked::LongRun { .. }) | None) => return Err(Refusal::PinExists.into()),

@@ -235,8 +235,16 @@ impl OpenCard<'_> {
         }
     }
 
-    pub(crate) fn require_active(&self) -> Result<(), Refusal> {
+    /// Its month is over.
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        let (year, month) = now.utc_year_month();
+        self.record.expiry.is_past(year, month)
+    }
+
+    /// Refuses a card whose PIN works nowhere, whatever is done about it.
+    pub(crate) fn require_active(&self, now: Timestamp) -> Result<(), Refusal> {
         match self.state.status {
+            CardStatus::Active | CardStatus::Inactive if self.is_expired(now) => Err(Refusal::CardExpired),
             CardStatus::Active => Ok(()),
             CardStatus::Inactive => Err(Refusal::CardInactive),
             CardStatus::Blocked => Err(Refusal::CardBlocked),

@@ -22,7 +22,7 @@ pub async fn open_envelope(
     now: Timestamp,
 ) -> Result<EnvelopeOffer, ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
-    card.require_active()?;
+    card.require_active(now)?;
     let envelope = EnvelopeRequest {
         card: request.card,
         session: request.actor.session,

@@ -16,6 +16,8 @@ pub enum Refusal {
     CardActive,
     #[error("the card is blocked")]
     CardBlocked,
+    #[error("the card has expired")]
+    CardExpired,
     #[error("the card details differ from the card's")]
     CardDetails,
     #[error("the card has no PIN")]

@@ -24,7 +24,7 @@ pub struct UnlockPin {
 /// which goes on record and spends the step-up too.
 pub async fn unlock_pin(desk: &Desk, request: UnlockPin, now: Timestamp) -> Result<(), ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
-    card.require_active()?;
+    card.require_active(now)?;
     if !card.state.has_pin() {
         return Err(Refusal::NoPin.into());
     }

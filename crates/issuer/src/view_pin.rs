@@ -24,7 +24,7 @@ pub struct ViewPin {
 /// stored as a verification value; a version that the chip doesn't hold any more.
 pub async fn view_pin(desk: &Desk, request: ViewPin, now: Timestamp) -> Result<RevealedPin, ActError> {
     let card = desk.open_own(request.card, &request.actor).await?;
-    card.require_active()?;
+    card.require_active(now)?;
     card.require_unlocked(now)?;
     match (&card.state.host.reference, request.which) {
         (PinReference::None, _) => return Err(Refusal::NoPin.into()),

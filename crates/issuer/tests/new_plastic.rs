@@ -11,7 +11,8 @@ mod common;
 use std::path::Path;
 
 use cards::{
-    CardRef, CardStatus, Expiry, Pan, PinReference, Programme, Psn, ReissueRules, ScriptKind, ScriptSettings,
+    CardRef, CardStatus, ChipBasis, Expiry, Pan, PinReference, Programme, Psn, ReissueRules, ScriptKind,
+    ScriptSettings,
 };
 use hsm::{PinOperation, RevealWhich, SealedEnvelope};
 use issuer::{
@@ -254,7 +255,23 @@ async fn a_reissue_keeps_the_pin_and_speaks_to_a_chip_that_begins_anew() {
     assert_eq!(insert(&bank, card, &mut new_chip).await, 1);
     assert!(has(&new_chip, PIN));
     insert(&bank, card, &mut new_chip).await;
-    assert_eq!(bank.state(card).await.chip.known(), Some(3));
+    let state = bank.state(card).await;
+    assert_eq!(
+        (state.chip.known(), state.chip_basis()),
+        (Some(3), ChipBasis::Proven)
+    );
+
+    let newer = NewPlastic {
+        expiry: Expiry::parse_yymm("3612").unwrap(),
+        ..longer(card)
+    };
+    reissue_card(&bank.desk, newer, NOW).await.unwrap();
+    let state = bank.state(card).await;
+    assert_eq!(
+        (state.chip.known(), state.chip_basis()),
+        (Some(3), ChipBasis::Personalised),
+        "another chip's word says nothing of this one"
+    );
 }
 
 #[tokio::test]

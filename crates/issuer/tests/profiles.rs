@@ -8,7 +8,7 @@
 
 mod common;
 
-use cards::{CardState, Programme, Scheme};
+use cards::{CardState, ChipBasis, Programme, Scheme};
 use issuer::{
     authorise::{CardEntry, Decision, Transaction},
     chip_profile::ChipProfile,
@@ -29,15 +29,25 @@ async fn a_card_of_every_profile_authenticates_its_issuer_and_takes_a_changed_pi
     for scheme in Scheme::ALL {
         let (_directory, bank, card, mut chip) = issue(scheme).await;
         assert_eq!(shop(&bank, &card, &mut chip).await, taken(true, 0), "{scheme:?}");
+        let state = bank.state(&card).await;
+        assert!(state.atc_last.is_some());
+        assert_eq!(
+            state.chip_basis(),
+            ChipBasis::Personalised,
+            "{scheme:?}: it said nothing of its PIN"
+        );
 
         bank.change_in_portal(&card, FIRST_PIN, "2580").await;
         assert_eq!(shop(&bank, &card, &mut chip).await, taken(true, 1), "{scheme:?}");
         assert_eq!(chip.pin, "2580", "{scheme:?}");
         let state = bank.state(&card).await;
         assert_eq!(state.chip.known(), None, "{scheme:?}: nothing is proven yet");
+        assert_eq!(state.chip_basis(), ChipBasis::Possible, "{scheme:?}");
 
         shop(&bank, &card, &mut chip).await;
-        assert_eq!(bank.state(&card).await.chip.known(), Some(2), "{scheme:?}");
+        let state = bank.state(&card).await;
+        assert_eq!(state.chip.known(), Some(2), "{scheme:?}");
+        assert_eq!(state.chip_basis(), ChipBasis::Proven, "{scheme:?}");
     }
 }
 

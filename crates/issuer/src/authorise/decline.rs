@@ -6,7 +6,6 @@ use hsm::{CheckReply, NewPinVerdict, PinVerdict};
 
 use super::chip_data::ChipData;
 use super::{Authority, CardEntry, Case, Decision, Transaction};
-use crate::desk::OpenCard;
 use crate::fraud;
 
 /// Reasons to decline before anything is compared: the PIN in such a request is not even deciphered.
@@ -17,7 +16,7 @@ pub(super) fn outright(case: &Case<'_>, now: Timestamp) -> Option<Decision> {
         CardStatus::Blocked => return Some(Decision::CardBlocked),
         CardStatus::Active => {}
     }
-    if is_expired(card, now) {
+    if card.is_expired(now) {
         return Some(Decision::ExpiredCard);
     }
     if request.expiry.is_some_and(|expiry| expiry != card.record.expiry) {
@@ -35,11 +34,6 @@ pub(super) fn outright(case: &Case<'_>, now: Timestamp) -> Option<Decision> {
         }
     }
     for_service(case, now).or_else(|| for_fraud(case, &fraud::of_message(request, chip.as_ref())))
-}
-
-fn is_expired(card: &OpenCard<'_>, now: Timestamp) -> bool {
-    let (year, month) = now.utc_year_month();
-    card.record.expiry.is_past(year, month)
 }
 
 /// A PIN service needs an inserted card, the current PIN and, for a change, the new one; an unblock, that the card wasn't

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use cards::{CardRef, Expiry, Pan, Psn, Timestamp};
+use cards::{CardRef, ChipBasis, Expiry, Pan, Psn, Timestamp};
 use clap::{Args, Subcommand};
 use issuer::card_status::{AttemptReport, CardReport, card_status};
 use issuer::reissue_card::{NewPlastic, ReissueError, reissue_card};
@@ -223,8 +223,8 @@ fn tell(report: &CardReport, out: &mut dyn Write) -> io::Result<()> {
     let chip = &report.chip;
     writeln!(out, "\nChip")?;
     match chip.known_version {
-        Some(0) => writeln!(out, "  PIN       none")?,
-        Some(version) => writeln!(out, "  PIN       version {version}, proven")?,
+        Some(0) => writeln!(out, "  PIN       none, {}", basis(chip.basis))?,
+        Some(version) => writeln!(out, "  PIN       version {version}, {}", basis(chip.basis))?,
         None => writeln!(
             out,
             "  PIN       one of versions {}",
@@ -269,6 +269,14 @@ fn tell(report: &CardReport, out: &mut dyn Write) -> io::Result<()> {
         tell_attempt(attempt, out)?;
     }
     Ok(())
+}
+
+fn basis(basis: ChipBasis) -> &'static str {
+    match basis {
+        ChipBasis::Personalised => "as personalised; the chip hasn't said so itself",
+        ChipBasis::Proven => "proven by the chip",
+        ChipBasis::Possible => "possible",
+    }
 }
 
 fn tell_attempt(attempt: &AttemptReport, out: &mut dyn Write) -> io::Result<()> {

@@ -41,6 +41,7 @@ pub(super) async fn form(
 ) -> Result<Response, PageError> {
     let card = own_card(&web, &signed_in, &card).await?;
     match card.status {
+        _ if card.is_expired() => Err(Refusal::CardExpired.into()),
         CardStatus::Inactive => Ok(show(&web, &signed_in, card, String::new(), String::new())),
         CardStatus::Active => Err(Refusal::CardActive.into()),
         CardStatus::Blocked => Err(Refusal::CardBlocked.into()),

@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
-use cards::{Advice, AdviceCode, CardRef, CardStatus, PlaceState, Timestamp};
+use cards::{Advice, AdviceCode, CardRef, CardStatus, ChipBasis, PlaceState, Timestamp};
 use issuer::{
     Refusal,
     card_status::{CardReport, own_card_status},
@@ -229,16 +229,21 @@ impl CardView {
 
     pub(super) fn status_label(&self) -> &'static str {
         match self.status {
+            _ if self.is_expired() => "Expired",
             CardStatus::Inactive => "Not active yet",
             CardStatus::Active => "Active",
             CardStatus::Blocked => "Blocked",
         }
     }
 
+    pub(super) fn is_expired(&self) -> bool {
+        self.advice.code == AdviceCode::CardExpired
+    }
+
     /// What makes sense now, the best first.
     pub(super) fn places_now(&self) -> Vec<Place> {
         let mut places = match self.advice.code {
-            AdviceCode::CardBlocked => return Vec::new(),
+            AdviceCode::CardBlocked | AdviceCode::CardExpired => return Vec::new(),
             AdviceCode::CardInactive => return vec![Place::Activate],
             AdviceCode::NoPin | AdviceCode::PinWornOut => return vec![Place::Create],
             AdviceCode::PinUnlocksUsedUp | AdviceCode::PinLockedForLong => return Vec::new(),
@@ -287,6 +292,22 @@ impl CardView {
     /// The PIN that the chip may still hold and that can be looked up: the latest before the host's.
     pub(super) fn previous_viewable(&self) -> Option<u32> {
         self.report.chip.viewable_versions.iter().max().copied()
+    }
+
+    /// Which PIN the chip has, and how we know.
+    pub(super) fn chip_pin(&self) -> String {
+        let chip = &self.report.chip;
+        let pin = match chip.known_version {
+            None => return "not certain".to_owned(),
+            Some(0) => "none".to_owned(),
+            Some(version) => format!("number {version}"),
+        };
+        match chip.basis {
+            ChipBasis::Proven => format!("{pin}, confirmed by the chip"),
+            ChipBasis::Personalised | ChipBasis::Possible => {
+                format!("{pin}, as the card was made; the chip itself hasn't told us yet")
+            }
+        }
     }
 
     /// The bank's place: cash machines, and shops that ask the bank.

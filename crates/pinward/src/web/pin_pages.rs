@@ -71,6 +71,7 @@ pub(super) async fn create(
         AdviceCode::NoPin | AdviceCode::PinWornOut => {}
         AdviceCode::CardInactive => return Err(Refusal::CardInactive.into()),
         AdviceCode::CardBlocked => return Err(Refusal::CardBlocked.into()),
+        AdviceCode::CardExpired => return Err(Refusal::CardExpired.into()),
         _ => return Err(Refusal::PinExists.into()),
     }
     if let Some(step_up) = step_up::needed(&web, &signed_in, card.row, SteppedUp::Create, None).await? {
@@ -176,6 +177,7 @@ pub(super) async fn unlock(
         }
         AdviceCode::CardInactive => return Err(Refusal::CardInactive.into()),
         AdviceCode::CardBlocked => return Err(Refusal::CardBlocked.into()),
+        AdviceCode::CardExpired => return Err(Refusal::CardExpired.into()),
         AdviceCode::NoPin => return Err(Refusal::NoPin.into()),
         _ => return Err(Refusal::NotLocked.into()),
     }
@@ -211,6 +213,7 @@ fn usable(card: &CardView) -> Result<Usable, Refusal> {
     match card.advice.code {
         AdviceCode::CardInactive => Err(Refusal::CardInactive),
         AdviceCode::CardBlocked => Err(Refusal::CardBlocked),
+        AdviceCode::CardExpired => Err(Refusal::CardExpired),
         AdviceCode::NoPin => Err(Refusal::NoPin),
         AdviceCode::PinLocked
         | AdviceCode::PinUnlocksUsedUp

@@ -158,6 +158,12 @@ impl From<Refusal> for Told {
                 "This card is blocked.",
                 "Call the number on the back of the card.",
             ),
+            Refusal::CardExpired => Self::new(
+                S::CONFLICT,
+                "card_expired",
+                "This card has expired.",
+                "Use the card that has taken its place. If none came, call the number on the back of the card.",
+            ),
             Refusal::CardDetails => Self::new(
                 S::UNPROCESSABLE_ENTITY,
                 "card_details_differ",

@@ -10,11 +10,12 @@ use super::NOW;
 use crate::web::told::Told;
 
 /// Every refusal. The compiler asks for a new one in `Told::from`; this list asks for its row in the test.
-const ALL: [(Refusal, StatusCode, &str); 18] = [
+const ALL: [(Refusal, StatusCode, &str); 19] = [
     (Refusal::NotYourCard, StatusCode::NOT_FOUND, "card_not_found"),
     (Refusal::CardInactive, StatusCode::CONFLICT, "card_inactive"),
     (Refusal::CardActive, StatusCode::CONFLICT, "card_active"),
     (Refusal::CardBlocked, StatusCode::CONFLICT, "card_blocked"),
+    (Refusal::CardExpired, StatusCode::CONFLICT, "card_expired"),
     (
         Refusal::CardDetails,
         StatusCode::UNPROCESSABLE_ENTITY,
