@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod crowd;
+pub(crate) mod inline;
 pub(crate) mod portal;
 pub(crate) mod scan;
 pub(crate) mod upstream;
