@@ -114,7 +114,9 @@ async fn one_run_tells_every_bad_line_of_every_file_by_whatever_it_is_refused() 
         "its cardmember would have come"
     );
     assert!(
-        ended.err.contains("155 errors; nothing was brought in"),
+        ended
+            .err
+            .contains("155 errors; nothing of the files was brought in"),
         "{}",
         ended.err
     );

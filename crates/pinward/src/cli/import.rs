@@ -77,6 +77,7 @@ pub(crate) async fn run(arguments: Arguments, out: &mut dyn Write) -> Result<(),
 /// Tells all that is wrong with the files.
 async fn judge(files: Vec<ImportFile>, desk: &Desk) -> Result<(), Failure> {
     let coming: HashSet<String> = files.iter().flat_map(ImportFile::cardmembers).collect();
+    let what = if files.len() == 1 { "file" } else { "files" };
     let mut count = 0;
     for file in files {
         let path = file.path.clone();
@@ -90,7 +91,7 @@ async fn judge(files: Vec<ImportFile>, desk: &Desk) -> Result<(), Failure> {
         count += bad.len();
     }
     Err(Failure::BadData(format!(
-        "{count} errors; nothing was brought in"
+        "{count} errors; nothing of the {what} was brought in"
     )))
 }
 
