@@ -68,8 +68,11 @@ async fn amounts_limits_and_currencies_are_the_other_hosts_business() {
             spoil(&mut request);
             let amount = format!("{:012}", request.amount_minor);
             let amount = data_encoding::HEXUPPER.decode(amount.as_bytes()).unwrap();
+            let currency = format!("{:04}", request.currency);
+            let currency = data_encoding::HEXUPPER.decode(currency.as_bytes()).unwrap();
             let manner = Manner {
                 amount: amount.try_into().unwrap(),
+                currency: currency.try_into().unwrap(),
                 ..INSERTED
             };
             request.chip = Some(chip.speak(manner).field_55);

@@ -133,7 +133,13 @@ async fn a_cryptogram_of_another_version_or_layout_is_unusable_and_one_of_anothe
 
 #[test]
 fn what_no_public_source_shows_is_called_unverified() {
-    let unverified = [Scheme::InteracCvn133, Scheme::Emv2000, Scheme::AmexUnverified];
+    let unverified = [
+        Scheme::CcdTdes,
+        Scheme::CcdAes,
+        Scheme::InteracCvn133,
+        Scheme::Emv2000,
+        Scheme::AmexUnverified,
+    ];
     for scheme in Scheme::ALL {
         assert_eq!(
             ChipProfile::of(scheme).verified,

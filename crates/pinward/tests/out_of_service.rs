@@ -106,6 +106,7 @@ async fn an_hsm_that_hangs_is_told_as_out_of_reach_and_missed_no_longer_than_it_
     let mut portal = Portal::sign_in(installation.web);
     let hsm = hsm_of(&installation);
     kill_process(hsm, Signal::STOP).unwrap();
+    wait_until_stopped(hsm);
     let (status, text) = portal.page("/");
     assert_eq!(status, 503);
     assert!(text.contains("If you were changing something"), "{text}");
@@ -208,6 +209,19 @@ async fn with_own_hsm(pins: &[String]) -> Installation {
         ..Wishes::cards(pins)
     })
     .await
+}
+
+/// A signal is on its way when `kill` returns: the process still runs for a moment.
+fn wait_until_stopped(process: Pid) {
+    let stopped = |task: fs::DirEntry| {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+        let (_, after_name) = stat.rsplit_once(") ").unwrap();
+        after_name.starts_with('T')
+    };
+    let tasks = format!("/proc/{}/task", process.as_raw_nonzero());
+    while !fs::read_dir(&tasks).unwrap().all(|task| stopped(task.unwrap())) {
+        std::thread::yield_now();
+    }
 }
 
 /// The desk's only child.

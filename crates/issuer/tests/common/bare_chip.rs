@@ -45,6 +45,8 @@ pub(crate) struct BareChip {
 #[derive(Clone, Copy)]
 pub(crate) struct Manner {
     pub(crate) amount: [u8; 6],
+    /// 5F2A.
+    pub(crate) currency: [u8; 2],
     pub(crate) unpredictable_number: Option<[u8; 4]>,
     /// 9F39.
     pub(crate) entry_mode: Option<u8>,
@@ -60,6 +62,7 @@ pub(crate) struct Manner {
 /// The chip inserted for nothing, and no PIN keyed.
 pub(crate) const INSERTED: Manner = Manner {
     amount: [0; 6],
+    currency: [0x09, 0x78],
     unpredictable_number: None,
     entry_mode: Some(0x05),
     beside: &[],
@@ -109,7 +112,7 @@ impl BareChip {
             amount_other: [0; 6],
             terminal_country: [0x03, 0x72],
             tvr: [0; 5],
-            currency: [0x09, 0x78],
+            currency: manner.currency,
             date: [0x27, 0x01, 0x15],
             transaction_type: 0,
             unpredictable_number,

@@ -29,6 +29,7 @@ async fn the_token_opens_a_cards_report_in_stable_names() {
     assert_eq!(report["host"]["locked"], true);
     assert_eq!(report["host"]["tries_left"], 0);
     assert_eq!(report["chip"]["known_version"], 1);
+    assert_eq!(report["chip"]["basis"], "personalised");
     assert_eq!(report["advice"]["code"], "pin_locked");
     assert!(report["advice"]["next_step"].is_string());
 }

@@ -231,6 +231,16 @@ async fn cardmember(desk: &Desk, user_id: &str, name: &str) -> cards::Cardmember
 }
 
 async fn card(desk: &Desk, cardmember: cards::CardmemberId, pan: &str, state: &CardState) -> CardRef {
+    card_until(desk, cardmember, pan, state, "2908").await
+}
+
+async fn card_until(
+    desk: &Desk,
+    cardmember: cards::CardmemberId,
+    pan: &str,
+    state: &CardState,
+    expiry: &str,
+) -> CardRef {
     let digits = Pan::parse(pan).unwrap();
     let key = desk.hsm.card_keys(vec![digits.clone()]).await.unwrap()[0];
     let sealed = desk.hsm.seal_pans(vec![digits.clone()]).await.unwrap()[0];
@@ -240,7 +250,7 @@ async fn card(desk: &Desk, cardmember: cards::CardmemberId, pan: &str, state: &C
         pan: sealed,
         psn,
         last_four: digits.last_four().to_owned(),
-        expiry: Expiry::parse_yymm("2908").unwrap(),
+        expiry: Expiry::parse_yymm(expiry).unwrap(),
         programme: programme().id,
         cardmember,
         role: CardRole::Basic,

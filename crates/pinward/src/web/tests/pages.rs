@@ -158,3 +158,43 @@ async fn a_body_that_is_too_long_is_refused() {
         .await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn a_chips_pin_that_it_never_reported_is_not_called_confirmed() {
+    let portal = Portal::open().await;
+    let cookie = portal.sign_in("ada").await;
+    let page = portal
+        .get(&format!("/cards/{}/pin", portal.locked), &cookie)
+        .await;
+    assert!(
+        page.body
+            .contains("number 1, as the card was made; the chip itself hasn&#39;t told us yet"),
+        "{}",
+        page.body
+    );
+    assert!(!page.body.contains("confirmed by the chip"));
+}
+
+#[tokio::test]
+async fn an_expired_card_is_shown_as_expired_and_offers_nothing() {
+    let portal = Portal::open().await;
+    for (status, pan) in [
+        (CardStatus::Active, "4000000000000002"),
+        (CardStatus::Inactive, "4000000000000010"),
+    ] {
+        let mut state = locked_state(false);
+        state.status = status;
+        let card = card_until(&portal.desk, portal.ada, pan, &state, "2001").await;
+        let cookie = portal.sign_in("ada").await;
+        let list = portal.get("/", &cookie).await.body;
+        assert!(list.contains("data-test=\"card-status\">Expired<"), "{list}");
+        let manage = portal.get(&format!("/cards/{card}/pin"), &cookie).await.body;
+        assert!(manage.contains("data-test=\"nothing-to-do\""), "{manage}");
+        assert!(manage.contains("card_expired"), "{manage}");
+        for page in ["pin/create", "pin/change", "pin/view", "pin/unlock", "activate"] {
+            let answer = portal.get(&format!("/cards/{card}/{page}"), &cookie).await;
+            assert_eq!(answer.status, StatusCode::CONFLICT, "{page}");
+            assert!(answer.body.contains("This card has expired."), "{page}");
+        }
+    }
+}
