@@ -151,6 +151,24 @@ async fn what_was_approved_in_the_hosts_stead_is_never_taken_back_whatever_the_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_network_takes_back_while_it_waits_is_not_approved_any_more() {
+    let inline = Inline::with_timeout(STAND_IN).await;
+    inline.upstream.set(Mood::Silent);
+    let acquirer = inline.installation.acquirer_at("network", "ascii-1987");
+    let request = inline.cash(PIN, 1);
+    let reversal = acquirer.reversal(&request, MTI_0420_REVERSAL_ADVICE, None);
+    let dialect = acquirer.dialect();
+    let frames = [&request, &reversal].map(|message| message.to_frame(dialect).unwrap());
+    let answers = pipelined(inline.installation.links["network"], &frames).await;
+    let codes: Vec<_> = answers
+        .iter()
+        .map(|answer| Message::parse(answer, dialect).unwrap().response_code().unwrap())
+        .collect();
+    assert_eq!(codes, ["00", "91"], "the reversal's first");
+    assert!(inline.installation.journal("stood_in").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_approval_in_the_hosts_stead_outlives_a_restart() {
     let mut inline = Inline::with_timeout(STAND_IN).await;
     inline.upstream.set(Mood::Deaf);

@@ -44,6 +44,8 @@ use iso8583::build::MessageBuilder;
 use iso8583::dialect::Dialect;
 use iso8583::framing::Framing;
 use iso8583::message::Message;
+use iso8583::mti::Class;
+use iso8583::original_data::OriginalData;
 use issuer::Fault;
 use issuer::authorise::{AuthorisationAnswer, Decision};
 use tokio::time::{Instant, interval};
@@ -222,8 +224,24 @@ impl Inline {
             decided: decided.map(Box::new),
             repeats: false,
         };
+        if message.mti().class() == Class::Reversal {
+            self.take_back(link, message);
+        }
         if let Err((why, passed)) = self.send(link, message, passed) {
             self.answer_unpassed(link, why, passed, answers);
+        }
+    }
+
+    /// What the network takes back while it waits is no longer approved in the upstream's stead.
+    fn take_back(&self, link: &HostLink, reversal: &Message<'_>) {
+        let Some(named) = OriginalData::named_by(&link.dialect, |number| reversal.field(number)) else {
+            return;
+        };
+        let named_identity = identity::original(&named, &link.network);
+        for passed in self.flights().waiting_with(named.trace) {
+            let request = read_again(&passed.frame, link);
+            let itself = identity::identify(&request, link);
+            passed.stands_in &= itself.is_none_or(|itself| itself.identity != named_identity);
         }
     }
 

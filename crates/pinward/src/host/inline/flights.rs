@@ -44,6 +44,10 @@ impl ExchangeKey {
         self
     }
 
+    fn trace(&self) -> Option<&[u8]> {
+        self.0.get(12..18)
+    }
+
     /// An authorisation or financial advice.
     pub(super) fn is_advice(&self) -> bool {
         matches!(self.0, [b'1' | b'2', b'2', ..])
@@ -209,6 +213,18 @@ impl Flights {
             }
         }
         None
+    }
+
+    /// The network's requests under way that have this trace number.
+    pub(super) fn waiting_with(&mut self, trace: [u8; 6]) -> impl Iterator<Item = &mut Passed> {
+        let flights = self.by_key.iter_mut();
+        let with_trace = flights.filter(move |(key, _)| key.trace() == Some(&trace[..]));
+        with_trace.flat_map(|(_, flight)| {
+            flight.waiting.iter_mut().filter_map(|flown| match flown {
+                Flown::Network(passed) => Some(passed),
+                Flown::Own(_) => None,
+            })
+        })
     }
 
     /// Those who waited for this answer.
