@@ -194,6 +194,7 @@ impl CardView {
             status: match report.status {
                 "inactive" => CardStatus::Inactive,
                 "active" => CardStatus::Active,
+                // Or expired: nothing can be done with it either.
                 _ => CardStatus::Blocked,
             },
             expiry: report.expiry.clone(),

@@ -1,9 +1,9 @@
 //! What pages carry, whatever is on them.
 
 use axum::http::{StatusCode, header};
-use cards::AdviceCode;
+use cards::{AdviceCode, CardStatus};
 
-use super::Portal;
+use super::{Portal, card_until, locked_state};
 
 #[tokio::test]
 async fn every_answer_carries_the_security_headers_and_no_dynamic_one_is_kept() {
