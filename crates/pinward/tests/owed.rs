@@ -12,8 +12,8 @@ mod common;
 use std::fs;
 use std::time::Duration;
 
-use common::upstream::{Mood, Upstream};
-use common::{Installation, Wishes};
+use common::inline::{Inline, PIN, WRONG};
+use common::upstream::Mood;
 use iso8583::framing::{FrameReader, Framing};
 use iso8583::mti::{
     Class, MTI_0120_AUTHORISATION_ADVICE, MTI_0420_REVERSAL_ADVICE, MTI_0421_REVERSAL_ADVICE_REPEAT, Mti,
@@ -23,60 +23,14 @@ use store::{NewOwed, OwedMessage, SqliteStore, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PIN: &str = "610293847561";
-const WRONG: &str = "610293847562";
 const LINK: &str = "network";
 
-struct World {
-    installation: Installation,
-    upstream: Upstream,
-}
-
-impl World {
-    async fn start(settings: &str) -> Self {
-        let upstream = Upstream::start().await;
-        let links = format!(
-            r#"
-[[host.link]]
-name = "{LINK}"
-listen = "127.0.0.1:0"
-dialect = "ascii-1987"
-zone_key = "zpk"
-pin_format = "iso0"
-[host.link.upstream]
-address = "{}"
-timeout_ms = 300
-{settings}
-"#,
-            upstream.address
-        );
-        let pins = [PIN.to_owned()];
-        let wishes = Wishes {
-            links: &links,
-            ..Wishes::cards(&pins)
-        };
-        let installation = Installation::start(wishes).await;
-        installation.desk.wait_for("connected to the upstream");
-        Self {
-            installation,
-            upstream,
-        }
-    }
-
-    fn cash(&self, pin: &str, trace: u32) -> Message {
-        let card = &self.installation.cards[0];
-        let mut request = Installation::balance_inquiry_over(&self.installation.acquirer, card, pin, trace);
-        request.put(3, *b"010000");
-        request.put(4, *b"000000002000");
-        request.put(37, format!("REF{trace:09}"));
-        request.put(41, *b"ATM00001");
+impl Inline {
+    /// A cash withdrawal with a field that is the network's own.
+    fn withdrawal(&self, pin: &str, trace: u32) -> Message {
+        let mut request = self.cash(pin, trace);
         request.put(48, *b"what a network keeps to itself");
         request
-    }
-
-    async fn code(&self, request: &Message) -> String {
-        let acquirer = self.installation.acquirer_at(LINK, "ascii-1987");
-        acquirer.exchange(request).await.unwrap().response_code().unwrap()
     }
 
     fn kill_and_restart(&mut self) {
@@ -123,9 +77,9 @@ fn assert_repeats(first: &Message, repeat: &Message) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reversal_outlives_a_killed_desk_and_is_repeated_until_the_host_answers() {
-    let mut world = World::start("").await;
+    let mut world = Inline::with_timeout("").await;
     world.upstream.set(Mood::Deaf);
-    assert_eq!(world.code(&world.cash(PIN, 1)).await, "91");
+    assert_eq!(world.code(&world.withdrawal(PIN, 1)).await, "91");
     assert_eq!(world.kept().await.len(), 1, "before the network knew");
     let first = world.upstream.wait_for(MTI_0420_REVERSAL_ADVICE, b"000001").await;
     let pan = world.installation.cards[0].pan.expose_digits().as_bytes();
@@ -144,7 +98,7 @@ async fn a_reversal_outlives_a_killed_desk_and_is_repeated_until_the_host_answer
 
     let heard = world.upstream.heard().len();
     world.kill_and_restart();
-    assert_eq!(world.code(&world.cash(PIN, 2)).await, "00");
+    assert_eq!(world.code(&world.withdrawal(PIN, 2)).await, "00");
     let later = world.upstream.heard().split_off(heard);
     let is_reversal = |message: &&Message| message.mti.class() == Class::Reversal;
     assert_eq!(later.iter().find(is_reversal), None, "what was answered is done");
@@ -152,11 +106,11 @@ async fn a_reversal_outlives_a_killed_desk_and_is_repeated_until_the_host_answer
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_network_was_told_before_a_kill_the_host_hears_of_its_reversal() {
-    let mut world = World::start("").await;
+    let mut world = Inline::with_timeout("").await;
     for round in 0..3_u32 {
         world.upstream.set(Mood::Deaf);
         let traces = (1..=40).map(|number| round * 100 + number);
-        let requests: Vec<Message> = traces.map(|trace| world.cash(PIN, trace)).collect();
+        let requests: Vec<Message> = traces.map(|trace| world.withdrawal(PIN, trace)).collect();
         // The desk dies with its first, its tenth, its last answer just out.
         let answers = match round {
             0 => 1,
@@ -176,10 +130,10 @@ async fn whatever_a_network_was_told_before_a_kill_the_host_hears_of_its_reversa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_in_the_hosts_stead_is_told_across_a_restart_with_its_approval_code() {
-    let mut world = World::start("on_late = \"stand-in\"\nstand_in_amount_max_minor = 2000").await;
+    let mut world = Inline::with_timeout("on_late = \"stand-in\"\nstand_in_amount_max_minor = 2000").await;
     world.upstream.set(Mood::Deaf);
     let acquirer = world.installation.acquirer_at(LINK, "ascii-1987");
-    let approved = acquirer.exchange(&world.cash(PIN, 1)).await.unwrap();
+    let approved = acquirer.exchange(&world.withdrawal(PIN, 1)).await.unwrap();
     assert_eq!(approved.response_code().as_deref(), Some("00"));
     let first = world
         .upstream
@@ -200,9 +154,9 @@ async fn an_approval_in_the_hosts_stead_is_told_across_a_restart_with_its_approv
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_was_given_up_before_a_restart_does_not_meet_its_reversal_at_the_host() {
-    let mut world = World::start("").await;
+    let mut world = Inline::with_timeout("").await;
     world.upstream.set(Mood::Deaf);
-    let request = world.cash(PIN, 1);
+    let request = world.withdrawal(PIN, 1);
     assert_eq!(world.code(&request).await, "91");
     world.kill_and_restart();
     let heard = world.upstream.heard().len();
@@ -213,9 +167,9 @@ async fn a_request_that_was_given_up_before_a_restart_does_not_meet_its_reversal
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_what_is_owed_is_readable_at_rest() {
-    let world = World::start("tell_declines = true").await;
+    let world = Inline::with_timeout("tell_declines = true").await;
     world.upstream.set(Mood::Deaf);
-    let (given_up, declined) = (world.cash(PIN, 1), world.cash(WRONG, 2));
+    let (given_up, declined) = (world.withdrawal(PIN, 1), world.withdrawal(WRONG, 2));
     assert_eq!(world.code(&given_up).await, "91");
     assert_eq!(world.code(&declined).await, "55");
     assert_eq!(world.kept().await.len(), 2);
@@ -246,17 +200,17 @@ async fn nothing_of_what_is_owed_is_readable_at_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_more_is_owed_than_may_be_requests_are_refused_at_the_door_and_an_alarm_says_so() {
-    let world = World::start("owed_max = 2").await;
+    let world = Inline::with_timeout("owed_max = 2").await;
     world.upstream.set(Mood::Deaf);
-    assert_eq!(world.code(&world.cash(PIN, 1)).await, "91");
-    assert_eq!(world.code(&world.cash(PIN, 2)).await, "91");
+    assert_eq!(world.code(&world.withdrawal(PIN, 1)).await, "91");
+    assert_eq!(world.code(&world.withdrawal(PIN, 2)).await, "91");
     world.installation.desk.wait_for("owed_full");
     let report = world.report();
     assert_eq!(
         (&report[0]["link"], &report[0]["messages"]),
         (&LINK.into(), &2.into())
     );
-    assert_eq!(world.code(&world.cash(PIN, 3)).await, "91");
+    assert_eq!(world.code(&world.withdrawal(PIN, 3)).await, "91");
     assert_eq!(world.kept().await.len(), 2);
     let passed = world.upstream.heard();
     assert!(passed.iter().all(|message| message.field(11) != Some(b"000003")));
@@ -268,14 +222,14 @@ async fn when_more_is_owed_than_may_be_requests_are_refused_at_the_door_and_an_a
 
     world.upstream.set(Mood::Answers("00"));
     world.installation.desk.wait_for("alarm ended");
-    assert_eq!(world.code(&world.cash(PIN, 4)).await, "00");
+    assert_eq!(world.code(&world.withdrawal(PIN, 4)).await, "00");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_owed_for_too_long_raises_an_alarm_that_ends_when_the_host_knows() {
-    let world = World::start("owed_alarm_seconds = 1").await;
+    let world = Inline::with_timeout("owed_alarm_seconds = 1").await;
     world.upstream.set(Mood::Deaf);
-    assert_eq!(world.code(&world.cash(PIN, 1)).await, "91");
+    assert_eq!(world.code(&world.withdrawal(PIN, 1)).await, "91");
     world.installation.desk.wait_for("owed_old");
     world.upstream.set(Mood::Answers("00"));
     world.installation.desk.wait_for("alarm ended");
@@ -291,9 +245,9 @@ async fn what_is_owed_for_too_long_raises_an_alarm_that_ends_when_the_host_knows
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_the_hsm_did_not_seal_for_this_link_is_never_sent_and_stays_for_the_operator() {
-    let mut world = World::start("").await;
+    let mut world = Inline::with_timeout("").await;
     world.upstream.set(Mood::Deaf);
-    assert_eq!(world.code(&world.cash(PIN, 1)).await, "91");
+    assert_eq!(world.code(&world.withdrawal(PIN, 1)).await, "91");
     let genuine = world.kept().await.remove(0);
     let store = SqliteStore::open(world.installation.data.join("pinward.sqlite")).unwrap();
     let mut edited = genuine.sealed.clone();
@@ -315,7 +269,7 @@ async fn a_row_that_the_hsm_did_not_seal_for_this_link_is_never_sent_and_stays_f
     assert_eq!(world.kept().await.len(), 2);
 }
 
-impl World {
+impl Inline {
     /// Sends all requests over one connection, and gives the trace numbers of the first answers, all with 91.
     async fn first_answers(&self, requests: &[Message], answers: usize) -> Vec<Vec<u8>> {
         let dialect = self.installation.acquirer.dialect();
