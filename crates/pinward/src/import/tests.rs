@@ -84,7 +84,7 @@ fn each_bad_column_of_a_card_is_told_with_its_line_and_nothing_secret() {
         let at = cards::COLUMNS.iter().position(|name| *name == column).unwrap();
         let mut line = good;
         line[at] = value;
-        let bad = bad_lines(&format!(
+        let bad = bad_lines(format!(
             "{CARDS_HEADER}\n{}\n{}\n",
             good.join(","),
             line.join(",")
@@ -112,14 +112,14 @@ fn each_bad_column_of_a_cardmember_is_told() {
         ("LB-1,Ada Fenn,ada@larkfield.example", "line"),
     ];
     for (line, column) in rows {
-        let bad = bad_lines(&format!("{MEMBERS_HEADER}\n{line}\n"));
+        let bad = bad_lines(format!("{MEMBERS_HEADER}\n{line}\n"));
         assert_eq!((bad[0].0, bad[0].1), (2, column), "{line}");
     }
 }
 
 #[test]
 fn all_bad_columns_of_a_line_are_told_at_once() {
-    let bad = bad_lines(&format!("{CARDS_HEADER}\nLB-1,1,x,9,credit,basic,gone,none\n"));
+    let bad = bad_lines(format!("{CARDS_HEADER}\nLB-1,1,x,9,credit,basic,gone,none\n"));
     let columns: Vec<&str> = bad.iter().map(|(_, column, _)| *column).collect();
     assert_eq!(columns, ["pan", "psn", "expiry", "status"]);
 }
@@ -140,7 +140,7 @@ fn a_header_that_is_neither_kind_is_refused() {
         "",
     ] {
         assert!(
-            matches!(read(&format!("{header}\n")), Err(ImportError::Header { .. })),
+            matches!(read(format!("{header}\n")), Err(ImportError::Header { .. })),
             "{header}"
         );
     }
