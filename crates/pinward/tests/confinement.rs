@@ -33,7 +33,7 @@ use std::{
 use cards::{Pan, Timestamp};
 use data_encoding::HEXUPPER;
 use hsm::{KeyAdmin, KeyName, KeyPurpose};
-use iso8583::mti::{MTI_0120_AUTHORISATION_ADVICE, Mti};
+use iso8583::mti::{MTI_0100_AUTHORISATION_REQUEST, MTI_0120_AUTHORISATION_ADVICE, Mti};
 use paycrypto::{pin::Pin, tr31};
 use sim::{
     acquirer::{Acquirer, message::Message},
@@ -104,9 +104,10 @@ async fn five_hundred_pins_leave_no_trace_outside_the_hsm() {
     let careless: [u8; 16] = std::array::from_fn(|_| getrandom::u32().unwrap().to_le_bytes()[0]);
     let keys = change_key(&installation, careless).await;
     say_bad_things(&installation, &stranger, latest).await;
-    // What the desk decided without the upstream, it is told of afterwards.
-    for trace in [b"000700", b"000703", b"000900"] {
-        upstream.wait_for(MTI_0120_AUTHORISATION_ADVICE, trace).await;
+    // What the desk decided without the upstream, it is told of afterwards; cards that aren't ours are the upstream's.
+    upstream.wait_for(MTI_0120_AUTHORISATION_ADVICE, b"000900").await;
+    for trace in [b"000700", b"000703"] {
+        upstream.wait_for(MTI_0100_AUTHORISATION_REQUEST, trace).await;
     }
     for (name, host) in [("upstream", &upstream), ("upstream-dual", &dual)] {
         fs::write(traces.path().join(name), host.raw()).unwrap();
