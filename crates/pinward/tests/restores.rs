@@ -27,8 +27,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const PIN: &str = "4071";
-const WRONG_PIN: &str = "1704";
+const PIN: &str = "407195283614";
+const WRONG_PIN: &str = "170495283614";
 const DATABASE: [&str; 2] = ["pinward.sqlite", "pinward.sqlite-wal"];
 const TRIES_MAX: usize = 3;
 /// Each with at most two wrong PINs: a card takes ten in 30 days.
