@@ -110,7 +110,6 @@ pub(crate) async fn serve(
         unpredictable_numbers: Arc::default(),
     };
     store.append_audit(vec![started()]).await?;
-    config.warn_of_unreliable_reports();
 
     let (stop, stopping) = watch::channel(false);
     let state = WebState {

@@ -17,6 +17,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let config = Config::read(&arguments.config)?;
+    config.warn_of_unreliable_reports();
     let listeners = Listeners::bind(&config)?;
     serve::serve(&config, listeners, DemoExtras::default(), serve::told_to_stop()).await
 }
